@@ -1,0 +1,202 @@
+"""Strict JSON objects: written in one canonical form, read field by field, refused where they hold anything unknown.
+
+A reader that ignores what it does not know lets a newer file mean something else on an older device. Here every object
+is read through `Fields`, and `Fields.done()` names what is left over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Any
+
+from edgezsl.errors import InputError, Place, shown
+
+_REQUIRED: Any = object()
+
+
+def sha256_hex(data: bytes | memoryview) -> str:
+    """Return the SHA-256 of `data` as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return `value` as JSON with sorted keys, no spaces, UTF-8, and no NaN: equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def parse_json(data: bytes, *, file: str, error: type[InputError], max_bytes: int) -> Any:
+    """Return the value of one JSON document.
+
+    Args:
+        data: The document, UTF-8.
+        file: Its name, for the error.
+        error: The error to raise.
+        max_bytes: The cap, checked before the parser sees a byte.
+
+    Raises:
+        InputError: As `error`, when the document is too long, not JSON, nested too deeply, holds a key twice or a
+            number that is not finite.
+    """
+    place = Place(file)
+    if len(data) > max_bytes:
+        raise error(f"{len(data)} bytes of JSON", code="too_large", where=place, expected=f"at most {max_bytes}")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise error(f"the key {shown(twice)} stands twice", code="duplicate_key", where=place)
+        return found
+
+    def finite(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            raise error(f"{text} is not a finite number", code="not_finite", where=place)
+        return value
+
+    try:
+        return json.loads(data, object_pairs_hook=unique, parse_constant=finite, parse_float=finite)
+    except (UnicodeDecodeError, json.JSONDecodeError) as cause:
+        line = getattr(cause, "lineno", None)
+        raise error(f"this is not JSON ({cause})", code="not_json", where=Place(file, line)) from cause
+    except RecursionError as cause:
+        raise error("the JSON is nested too deeply", code="too_deep", where=place) from cause
+
+
+class Fields:
+    """The fields of one JSON object, taken one by one.
+
+    Args:
+        value: The parsed value, which must be an object.
+        place: Where it stands; `place.field` is the prefix of every field named in an error.
+        error: The error to raise.
+
+    Raises:
+        InputError: As `error`, when `value` is not an object.
+    """
+
+    def __init__(self, value: Any, place: Place, error: type[InputError]) -> None:
+        self._place = place
+        self._error = error
+        if not isinstance(value, dict):
+            raise error(f"{shown(value)} is not an object", code="wrong_type", where=place, expected="a JSON object")
+        self._left = dict(value)
+
+    def place(self, name: str) -> Place:
+        """Return the place of the field `name`."""
+        prefix = self._place.field
+        return Place(self._place.file, self._place.line, f"{prefix}.{name}" if prefix else name)
+
+    def refuse(self, name: str, message: str, *, code: str, expected: str | None = None) -> InputError:
+        """Return the error for the field `name`, for the caller to raise."""
+        return self._error(message, code=code, where=self.place(name), expected=expected)
+
+    def take(self, name: str, default: Any = _REQUIRED) -> Any:
+        """Return the raw value of a field, or `default`.
+
+        Raises:
+            InputError: When the field is required and absent.
+        """
+        if name not in self._left and default is _REQUIRED:
+            raise self.refuse(name, f"the field {name!r} is missing", code="missing_key")
+        return self._left.pop(name, default)
+
+    def text(self, name: str, default: Any = _REQUIRED) -> str:
+        """Return a string.
+
+        Raises:
+            InputError: When the value is not a string.
+        """
+        return self._typed(name, default, str, "a string")  # type: ignore[no-any-return]  # _typed has checked it
+
+    def flag(self, name: str, default: Any = _REQUIRED) -> bool:
+        """Return a boolean.
+
+        Raises:
+            InputError: When the value is neither true nor false.
+        """
+        return self._typed(name, default, bool, "true or false")  # type: ignore[no-any-return]  # _typed has checked it
+
+    def count(self, name: str, default: Any = _REQUIRED, *, least: int = 0) -> int:
+        """Return an integer ≥ `least`.
+
+        Raises:
+            InputError: When the value is not an integer, or too small.
+        """
+        value = self.take(name, default)
+        if value is default:
+            return value  # type: ignore[no-any-return]  # the caller's own default
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise self.refuse(
+                name, f"{shown(value)} is not a count", code="wrong_type", expected=f"an integer ≥ {least}"
+            )
+        return value
+
+    def number(self, name: str, default: Any = _REQUIRED) -> float:
+        """Return a finite number.
+
+        Raises:
+            InputError: When the value is not a number.
+        """
+        value = self.take(name, default)
+        return value if value is default else self._number(name, value)
+
+    def numbers(self, name: str, default: Any = _REQUIRED) -> tuple[float, ...]:
+        """Return a list of finite numbers as a tuple.
+
+        Raises:
+            InputError: When the value is not a list of numbers.
+        """
+        value = self._typed(name, default, list, "a list of numbers")
+        return value if value is default else tuple(self._number(name, item) for item in value)
+
+    def texts(self, name: str, default: Any = _REQUIRED) -> tuple[str, ...]:
+        """Return a list of strings as a tuple.
+
+        Raises:
+            InputError: When the value is not a list of strings.
+        """
+        value = self._typed(name, default, list, "a list of strings")
+        if value is default:
+            return value  # type: ignore[no-any-return]  # the caller's own default
+        for item in value:
+            if not isinstance(item, str):
+                raise self.refuse(name, f"{shown(item)} is not a string", code="wrong_type", expected="strings only")
+        return tuple(value)
+
+    def inner(self, name: str) -> Fields:
+        """Return the fields of an object inside this one.
+
+        Raises:
+            InputError: When the value is not an object.
+        """
+        return Fields(self.take(name), self.place(name), self._error)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the fields that are left, in order: for objects whose keys are data."""
+        return tuple(self._left)
+
+    def done(self) -> None:
+        """Check that no field is left.
+
+        Raises:
+            InputError: When one is, naming it.
+        """
+        for name in self._left:
+            raise self.refuse(name, f"the field {name!r} is unknown to this version", code="unknown_key")
+
+    def _typed(self, name: str, default: Any, kind: type, expected: str) -> Any:
+        value = self.take(name, default)
+        if value is not default and not isinstance(value, kind):
+            raise self.refuse(name, f"{shown(value)} does not fit", code="wrong_type", expected=expected)
+        return value
+
+    def _number(self, name: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise self.refuse(
+                name, f"{shown(value)} is not a finite number", code="wrong_type", expected="a finite number"
+            )
+        return float(value)
