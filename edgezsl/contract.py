@@ -29,15 +29,6 @@ LARGEST_DIM = 65_536
 _SHORTEST_DIGEST = 8
 
 
-def _choice(fields: Fields, name: str, allowed: Any, default: str | None = None) -> Any:
-    value = fields.text(name) if default is None else fields.text(name, default)
-    if value not in get_args(allowed):
-        raise fields.refuse(
-            name, f"{shown(value)} is unknown", code="unknown_value", expected=" or ".join(get_args(allowed))
-        )
-    return value
-
-
 def _refuse(field: str, message: str, expected: str) -> ContractError:
     return ContractError(message, code="bad_contract", where=Place(field=field), expected=expected)
 
@@ -98,15 +89,15 @@ class InputContract:
         size = tuple(int(side) for side in fields.numbers("size"))
         contract = cls(
             size=cast("tuple[int, int]", size),
-            resize=_choice(fields, "resize", Resize),
-            interpolation=_choice(fields, "interpolation", Interpolation),
+            resize=fields.one_of("resize", get_args(Resize)),
+            interpolation=fields.one_of("interpolation", get_args(Interpolation)),
             mean=cast("tuple[float, float, float]", fields.numbers("mean")),
             std=cast("tuple[float, float, float]", fields.numbers("std")),
-            dtype=_choice(fields, "dtype", PixelType),
+            dtype=fields.one_of("dtype", get_args(PixelType)),
             input=fields.text("input"),
             output=fields.text("output"),
             exact_resize=fields.flag("exact_resize", default=False),
-            layout=_choice(fields, "layout", Literal["NCHW"], "NCHW"),
+            layout=fields.one_of("layout", ("NCHW",), "NCHW"),
         )
         fields.done()
         return contract
@@ -214,10 +205,10 @@ class EmbeddingSpace:
         space = cls(
             id=fields.text("id"),
             dim=fields.count("dim", least=1),
-            similarity=_choice(fields, "similarity", Similarity),
+            similarity=fields.one_of("similarity", get_args(Similarity)),
             logit_scale=fields.number("logit_scale"),
             logit_bias=fields.number("logit_bias"),
-            activation=_choice(fields, "activation", Activation),
+            activation=fields.one_of("activation", get_args(Activation)),
             image_mean=fields.numbers("image_mean", None),
             text_mean=fields.numbers("text_mean", None),
         )

@@ -119,6 +119,23 @@ class EdgezslError(Exception):
             "hint": self.hint,
         }
 
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> EdgezslError:
+        """Return the error that `to_json` described: for errors that cross from another process of ours."""
+        kinds: list[type[EdgezslError]] = [EdgezslError, *_descendants(EdgezslError)]
+        return {kind.__name__: kind for kind in kinds}[value["type"]](
+            value["message"],
+            code=value["code"],
+            where=Place(**value["where"]),
+            got=value["got"],
+            expected=value["expected"],
+            hint=value["hint"],
+        )
+
+
+def _descendants(kind: type[EdgezslError]) -> list[type[EdgezslError]]:
+    return [below for child in kind.__subclasses__() for below in (child, *_descendants(child))]
+
 
 class InputError(EdgezslError, ValueError):
     """Something that was given is wrong; a person must change it."""

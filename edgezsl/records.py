@@ -175,6 +175,43 @@ class Fields:
         """
         return Fields(self.take(name), self.place(name), self._error)
 
+    def inner_or_none(self, name: str) -> Fields | None:
+        """Return the fields of an object inside this one, or None where the value is null or absent.
+
+        Raises:
+            InputError: When the value is something else.
+        """
+        value = self.take(name, None)
+        return None if value is None else Fields(value, self.place(name), self._error)
+
+    def one_of(self, name: str, allowed: tuple[str, ...], default: Any = _REQUIRED) -> Any:
+        """Return a string that is one of `allowed`, as the literal type that the caller expects.
+
+        Raises:
+            InputError: When it is another.
+        """
+        value = self.text(name, default)
+        if value not in allowed:
+            expected = " or ".join(allowed)
+            raise self.refuse(name, f"{shown(value)} is unknown", code="unknown_value", expected=expected)
+        return value
+
+    def text_map(self) -> dict[str, str]:
+        """Return every field that is left, each a string: for objects whose keys are data.
+
+        Raises:
+            InputError: When a value is not a string.
+        """
+        return {name: self.text(name) for name in self.names()}
+
+    def number_map(self) -> dict[str, float]:
+        """Return every field that is left, each a finite number: for objects whose keys are data.
+
+        Raises:
+            InputError: When a value is not a number.
+        """
+        return {name: self.number(name) for name in self.names()}
+
     def names(self) -> tuple[str, ...]:
         """Return the names of the fields that are left, in order: for objects whose keys are data."""
         return tuple(self._left)

@@ -1,0 +1,232 @@
+"""A bundle on disk: a directory of files with digests, verified when it is opened.
+
+The format is docs/bundle-format.md. A bundle holds no code, no archive and no pickle. What is read from it is checked
+against the manifest as it is read, so that the bytes which were proved are the bytes which are used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgezsl.errors import BundleError, Place, shown
+from edgezsl.files import read_regular, write_durably
+from edgezsl.manifest import FileEntry, Manifest
+from edgezsl.records import canonical_json, parse_json, sha256_hex
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MANIFEST = "manifest.json"
+GOLDEN = "golden.safetensors"
+TEXT_ENCODER = "text_encoder.onnx"
+TOKENIZER = "tokenizer.json"
+SEMANTIC_MAP = "semantic_map.onnx"
+LARGEST_MANIFEST = 16 << 20  # bytes
+LARGEST_FILE = 8 << 30  # bytes
+LEAST_GOLDEN_FRAMES = 32
+_BLOCK = 1 << 20
+_FRAME = "frame."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GoldenSet:
+    """Frames with the answers that the export gave, by which every engine is tested before it serves.
+
+    Attributes:
+        frames: At least 32 frames `(H, W, 3)` uint8 RGB, not all of the contract's size.
+        embeddings: For each precision `(len(frames), D)` float32, as ONNX Runtime's CPU provider gave them.
+        prototypes: `(k, D)` float32, a small class matrix.
+        scores: `(len(frames), k)` float32: `embeddings · prototypesᵀ` of the first precision.
+    """
+
+    frames: tuple[NDArray[np.uint8], ...]
+    embeddings: Mapping[str, NDArray[np.float32]]
+    prototypes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+    def to_bytes(self) -> bytes:
+        """Return the content of `golden.safetensors`."""
+        from safetensors.numpy import save
+
+        tensors: dict[str, NDArray[np.uint8] | NDArray[np.float32]] = {
+            f"{_FRAME}{number:03d}": frame for number, frame in enumerate(self.frames)
+        }
+        tensors |= {f"embeddings.{precision}": array for precision, array in self.embeddings.items()}
+        tensors |= {"prototypes": self.prototypes, "scores": self.scores}
+        return save({name: np.ascontiguousarray(array) for name, array in tensors.items()})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, manifest: Manifest, *, file: str) -> GoldenSet:
+        """Read `golden.safetensors`.
+
+        Raises:
+            BundleError: When it is damaged, too small, or does not fit the manifest.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            tensors = load(data)
+        except SafetensorError as cause:
+            raise BundleError(f"the golden set is damaged ({cause})", code="damaged", where=Place(file)) from cause
+        frames = tuple(tensors.pop(name) for name in sorted(tensors) if name.startswith(_FRAME))
+        wanted = {"prototypes", "scores", *(f"embeddings.{precision}" for precision in manifest.image_encoders)}
+        if set(tensors) != wanted:
+            odd = sorted(set(tensors) ^ wanted)
+            raise BundleError(f"the golden set's tensors differ by {odd}", code="bad_golden", where=Place(file))
+        if len(frames) < LEAST_GOLDEN_FRAMES:
+            message = f"the golden set has {len(frames)} frames"
+            raise BundleError(message, code="bad_golden", where=Place(file), expected=f"at least {LEAST_GOLDEN_FRAMES}")
+        embeddings = {precision: tensors[f"embeddings.{precision}"] for precision in manifest.image_encoders}
+        shape = (len(frames), manifest.space.dim)
+        for precision, array in embeddings.items():
+            if array.shape != shape or not np.isfinite(array).all():
+                message = f"the golden embeddings of {precision} are {array.shape}"
+                raise BundleError(message, code="bad_golden", where=Place(file), expected=f"finite, {shape}")
+        return cls(frames, embeddings, tensors["prototypes"], tensors["scores"])
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened, verified bundle.
+
+    Attributes:
+        folder: The directory.
+        manifest: What its manifest says.
+        digest: SHA-256 of `manifest.json`, 64 hexadecimal digits: the bundle's identity.
+    """
+
+    folder: Path
+    manifest: Manifest
+    digest: str
+
+    @classmethod
+    def open(cls, folder: Path) -> Bundle:
+        """Open a bundle, verifying the length and digest of every file.
+
+        Raises:
+            BundleError: When the folder is not a bundle, or files are missing, altered or not listed.
+            ContractError: When the manifest's contract or space is out of range.
+        """
+        if not folder.is_dir():
+            raise BundleError(
+                "there is no such folder" if not folder.exists() else "this is not a folder",
+                code="not_a_bundle",
+                where=Place(str(folder)),
+                expected="the directory of a bundle",
+            )
+        path = folder / MANIFEST
+        if not path.exists():
+            raise BundleError("the folder holds no manifest.json", code="not_a_bundle", where=Place(str(folder)))
+        data = read_regular(path, max_bytes=LARGEST_MANIFEST, error=BundleError, follow=False)
+        value = parse_json(data, file=str(path), error=BundleError, max_bytes=LARGEST_MANIFEST)
+        try:
+            manifest = Manifest.from_json(value, file=str(path))
+        except BundleError as fault:
+            fault.where = Place(str(path), field=fault.where.field)
+            raise
+        _verify(folder, manifest)
+        return cls(folder, manifest, sha256_hex(data))
+
+    @classmethod
+    def write(cls, folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+        """Write a bundle: complete or not at all, replacing the one that stood there.
+
+        Args:
+            folder: The directory to make; its parent must exist.
+            manifest: The manifest; its `files` are computed here.
+            files: Every other file, by name.
+
+        Raises:
+            BundleError: When a file cannot be written, or manifest and files contradict each other.
+        """
+        entries = {name: FileEntry(sha256_hex(data), len(data)) for name, data in sorted(files.items())}
+        complete = replace(manifest, files=entries)
+        partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+        try:
+            partial.mkdir(parents=True)
+            for name, data in files.items():
+                write_durably(partial / name, data)
+            write_durably(partial / MANIFEST, canonical_json(complete.to_json()))
+            cls.open(partial)
+            if folder.exists():
+                shutil.rmtree(folder)
+            partial.rename(folder)
+        except OSError as cause:
+            message = f"the bundle cannot be written ({cause.strerror})"
+            raise BundleError(message, code="not_writable", where=Place(str(folder))) from cause
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return cls.open(folder)
+
+    def has(self, name: str) -> bool:
+        """Return whether the bundle has the file `name`."""
+        return name in self.manifest.files
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file, verified again: these are the bytes to use.
+
+        Raises:
+            BundleError: When the bundle has no such file, or it has changed since.
+        """
+        place = Place(str(self.folder / name))
+        entry = self.manifest.files.get(name)
+        if entry is None:
+            raise BundleError(f"the bundle {self.manifest.name!r} has no {name}", code="no_such_file", where=place)
+        data = read_regular(self.folder / name, max_bytes=entry.bytes, error=BundleError, follow=False)
+        if sha256_hex(data) != entry.sha256:
+            raise BundleError("the file has changed since the bundle was opened", code="altered", where=place)
+        return data
+
+    def golden(self) -> GoldenSet:
+        """Return the golden set.
+
+        Raises:
+            BundleError: When the bundle has none, or it is damaged.
+        """
+        return GoldenSet.from_bytes(self.read(GOLDEN), self.manifest, file=str(self.folder / GOLDEN))
+
+
+def _verify(folder: Path, manifest: Manifest) -> None:
+    """Compare the folder with the manifest, and report every difference at once."""
+    present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    listed = set(manifest.files)
+    faults = [f"{name} is missing" for name in sorted(listed - present)]
+    faults += [f"{shown(name)} is not listed" for name in sorted(present - listed)]
+    for name in sorted(listed & present):
+        fault = _file_fault(folder / name, manifest.files[name])
+        if fault:
+            faults.append(f"{name} {fault}")
+    if faults:
+        raise BundleError(
+            f"the bundle does not match its manifest: {'; '.join(faults)}",
+            code="altered",
+            where=Place(str(folder)),
+            hint="copy the bundle again, whole",
+        )
+
+
+def _file_fault(path: Path, entry: FileEntry) -> str | None:
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        return "is not a regular file"
+    if found.st_size != entry.bytes:
+        return f"has {found.st_size:,} bytes, the manifest says {entry.bytes:,}"
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except OSError as cause:
+        return f"cannot be read ({cause.strerror})"
+    return None if digest.hexdigest() == entry.sha256 else "has another digest than the manifest says"

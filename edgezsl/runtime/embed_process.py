@@ -1,0 +1,176 @@
+"""The parent's end of the embedding child: class files in, class prototypes out, whatever happens to the child.
+
+The process of a stream never parses a class file and never loads a text encoder. The child is started when it is
+first needed, again after it has died, and ends by itself when nothing comes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgezsl.errors import EdgezslError, EmbedderError, Place
+from edgezsl.prototypes import ClassPrototypes
+from edgezsl.runtime.embed_child import ChildLimits
+
+if TYPE_CHECKING:
+    from edgezsl.bundle import Bundle
+
+_BLOCK = 1 << 20
+_MOST_STDERR = 4_000  # bytes of a dead child's last words
+_LARGEST_PICTURE = 1 << 26  # pixels that the child decodes of an example
+
+
+class _ChildGoneError(Exception):
+    """The child closed its end before it answered."""
+
+
+class EmbedProcess:
+    """Embeds class files for one bundle in a child process. May be used from several threads.
+
+    Args:
+        bundle: The bundle.
+        limits: What the child may use.
+    """
+
+    def __init__(self, bundle: Bundle, *, limits: ChildLimits | None = None) -> None:
+        self._bundle = bundle
+        self._limits = limits or ChildLimits()
+        self._folder = tempfile.TemporaryDirectory(prefix="edgezsl-")
+        self._cache = Path(self._folder.name) / "semantics.safetensors"
+        self._errors = Path(self._folder.name) / "stderr"
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._status = 0  # of the last child that ended
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, or None while there is no child."""
+        return self._child.pid if self._child is not None and self._child.poll() is None else None
+
+    def embed(self, data: bytes, *, file: str, folder: Path) -> ClassPrototypes:
+        """Return the prototypes of a class file.
+
+        Args:
+            data: The file's bytes.
+            file: Its name, for errors.
+            folder: Where it lies: example pictures are found below it.
+
+        Raises:
+            InputError: When the class file is refused; the child's own error, from there.
+            EmbedderError: When the child died of the file, or took too long.
+        """
+        with self._lock:
+            try:
+                pack = self._ask(data, file, folder)
+            except _ChildGoneError:
+                if self._reap() != 0:
+                    raise self._died(file) from None
+                try:
+                    pack = self._ask(data, file, folder)  # it had just ended by itself, idle
+                except _ChildGoneError:
+                    self._reap()
+                    raise self._died(file) from None
+        return ClassPrototypes.from_bytes(pack, self._bundle.manifest.space, file=file)
+
+    def close(self) -> None:
+        """End the child and remove what it kept. Closing twice is allowed."""
+        with self._lock:
+            if self._child is not None:
+                self._child.kill()
+                self._reap()
+        self._folder.cleanup()
+
+    def _ask(self, data: bytes, file: str, folder: Path) -> bytes:
+        child = self._running()
+        deadline = time.monotonic() + self._limits.timeout_s
+        request = {"bytes": len(data), "file": file, "folder": str(folder.resolve())}
+        try:
+            _stdin(child).write(json.dumps(request).encode() + b"\n" + data)
+            _stdin(child).flush()
+        except BrokenPipeError as cause:
+            raise _ChildGoneError from cause
+        buffer = bytearray()
+        while b"\n" not in buffer:
+            self._receive(child, buffer, deadline, file)
+        line, _, rest = bytes(buffer).partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        if answer["error"] is not None:
+            raise EdgezslError.from_json(answer["error"])
+        pack = bytearray(rest)
+        while len(pack) < answer["bytes"]:
+            self._receive(child, pack, deadline, file)
+        return bytes(pack)
+
+    def _receive(self, child: subprocess.Popen[bytes], buffer: bytearray, deadline: float, file: str) -> None:
+        assert child.stdout is not None  # noqa: S101  # Popen was given a pipe
+        left = deadline - time.monotonic()
+        if not select.select([child.stdout], [], [], max(0.0, left))[0]:
+            child.kill()
+            self._reap()
+            raise EmbedderError(
+                f"the class file was not embedded within {self._limits.timeout_s:g} s",
+                code="embedder_timeout",
+                where=Place(file),
+                hint="give fewer classes at once, or embed them on a workstation: edgezsl embed",
+            )
+        block = os.read(child.stdout.fileno(), _BLOCK)
+        if not block:
+            raise _ChildGoneError
+        buffer += block
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is not None and self._child.poll() is None:
+            return self._child
+        if self._child is not None:
+            self._reap()
+        command = [sys.executable, "-m", "edgezsl.runtime.embed_child"]
+        arguments = [str(self._bundle.folder.resolve()), str(self._cache), self._limits.to_json()]
+        with self._errors.open("wb") as errors:
+            self._child = subprocess.Popen(
+                [*command, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=self._folder.name,  # empty and ours: `python -m` puts the working folder on the import path
+                env={**os.environ, "OPENCV_IO_MAX_IMAGE_PIXELS": str(_LARGEST_PICTURE)},
+            )
+        return self._child
+
+    def _reap(self) -> int:
+        """Wait for the child's end, close its pipes, and return its exit status: negative for a signal."""
+        assert self._child is not None  # noqa: S101  # only called while there is a child
+        child, self._child = self._child, None
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue  # what was not yet written is lost with the child
+        self._status = child.wait()
+        return self._status
+
+    def _died(self, file: str) -> EmbedderError:
+        status = self._status
+        how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
+        words = self._errors.read_bytes()[-_MOST_STDERR:].decode(errors="replace").strip().splitlines()
+        return EmbedderError(
+            f"the child process that embeds class files ended {how}",
+            code="embedder_died",
+            where=Place(file),
+            got=words[-1] if words else None,
+            hint="the classes before go on answering; change the file, or embed it on a workstation: edgezsl embed",
+        )
+
+
+def _stdin(child: subprocess.Popen[bytes]) -> Any:
+    return child.stdin

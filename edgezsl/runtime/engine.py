@@ -1,0 +1,195 @@
+"""The seam between edgezsl and whatever runs a network: two methods, chosen in one place.
+
+Recognition knows only `Engine`. ONNX Runtime and OpenVINO implement it, each in a file of its own where its exceptions
+become ours; `FunctionEngine` implements it for tests and for users with a runtime of their own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+import numpy as np
+
+from edgezsl.errors import EngineError, InputError, missing_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from edgezsl.bundle import Bundle
+    from edgezsl.contract import PixelType
+    from edgezsl.manifest import Batch
+
+EngineName = Literal["onnx", "openvino"]
+ENGINES: tuple[EngineName, ...] = ("onnx", "openvino")
+_PACKAGES = {"onnx": ("onnxruntime", "runtime"), "openvino": ("openvino", "openvino")}
+
+
+class Engine(Protocol):
+    """An image encoder, loaded and ready.
+
+    Attributes:
+        dtype: The dtype of the pixels that it takes.
+        precision: The arithmetic inside: `fp32`, `bf16`, `fp16`, `int8` or `int8_fp16`.
+        encoder: The precision of the file that it runs; its golden answers are that file's.
+        description: What it is, for people: engine, version, threads.
+    """
+
+    dtype: PixelType
+    precision: str
+    encoder: str
+    description: str
+
+    def run(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the embeddings `(N, D)` float32 of `pixels (N, 3, h, w)`, for any N ≥ 0, in an array of its own.
+
+        Raises:
+            EngineError: When the engine fails, or the pixels are not what it takes.
+        """
+
+    def close(self) -> None:
+        """Release what the engine holds. Closing twice is allowed; running afterwards is not."""
+
+
+class FunctionEngine:
+    """An engine made of a function: for tests, and for a runtime that edgezsl does not know.
+
+    Args:
+        function: Takes pixels `(N, 3, h, w)`, returns embeddings `(N, D)`.
+        dtype: The dtype of the pixels.
+        encoder: The precision whose golden answers it should give.
+
+    Example:
+        >>> import numpy as np
+        >>> engine = FunctionEngine(lambda pixels: pixels.mean(axis=(2, 3)))
+        >>> engine.run(np.ones((2, 3, 4, 4), np.float32)).shape
+        (2, 3)
+    """
+
+    def __init__(
+        self, function: Callable[[NDArray[Any]], NDArray[Any]], *, dtype: PixelType = "float32", encoder: str = "fp32"
+    ) -> None:
+        self._function = function
+        self.dtype: PixelType = dtype
+        self.precision = encoder
+        self.encoder = encoder
+        self.description = "a function"
+
+    def run(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Return what the function returns, as float32."""
+        return np.array(self._function(pixels), np.float32)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def run_in_batches(
+    run: Callable[[NDArray[Any]], NDArray[np.float32]], pixels: NDArray[Any], batch: Batch, dim: int
+) -> NDArray[np.float32]:
+    """Run any number of images through an engine that takes only so many at once.
+
+    Args:
+        run: Takes `(n, 3, h, w)` with `batch.min` ≤ n ≤ `batch.max`, returns `(n, D)`.
+        pixels: `(N, 3, h, w)`, N ≥ 0.
+        batch: The bounds. A last batch below `min` is padded with zeros, whose answers are dropped.
+        dim: D.
+
+    Returns:
+        `(N, D)` float32.
+    """
+    count = len(pixels)
+    if batch.min <= count <= batch.max:
+        return run(pixels)
+    answers = np.empty((count, dim), np.float32)
+    for start in range(0, count, batch.max):
+        part = pixels[start : start + batch.max]
+        kept = len(part)
+        if kept < batch.min:
+            part = np.concatenate([part, np.zeros((batch.min - kept, *part.shape[1:]), part.dtype)])
+        answers[start : start + kept] = run(part)[:kept]
+    return answers
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """Which engine is taken, and why, in words for the user."""
+
+    name: EngineName
+    reason: str
+
+
+def installed_engines() -> tuple[EngineName, ...]:
+    """Return the engines whose package is installed, without importing any."""
+    return tuple(name for name in ENGINES if importlib.util.find_spec(_PACKAGES[name][0]))
+
+
+def choose_engine(requested: str, order: Sequence[str], installed: Sequence[str], device: str) -> EngineChoice:
+    """Choose an engine.
+
+    Args:
+        requested: `auto` or the name of an engine.
+        order: The device profile's order of preference; may name engines that this version does not have.
+        installed: The engines that could be loaded.
+        device: The profile's name, for the reason.
+
+    Raises:
+        InputError: When `requested` is no engine's name.
+        MissingExtraError: When the engine, or every engine, is not installed.
+    """
+    if requested == "auto":
+        for name in (*order, *ENGINES):
+            if name in installed:
+                reason = f"first of {', '.join(order)} for {device} that is installed"
+                return EngineChoice(cast("EngineName", name), reason)
+        raise missing_extra("onnxruntime", "runtime", "running a model")
+    if requested not in ENGINES:
+        names = ", ".join(("auto", *ENGINES))
+        raise InputError(f"there is no engine {requested!r}", code="unknown_engine", expected=names)
+    if requested not in installed:
+        package, extra = _PACKAGES[requested]
+        raise missing_extra(package, extra, f"the engine {requested}")
+    return EngineChoice(requested, "as asked")
+
+
+def open_engine(
+    bundle: Bundle, name: EngineName, *, threads: int | None = None, precision: str | None = None
+) -> Engine:
+    """Load a bundle's image encoder and test it against the golden set.
+
+    Args:
+        bundle: The bundle.
+        name: The engine.
+        threads: Threads for one inference, or None for all cores.
+        precision: Which encoder of the bundle, or None for its default.
+
+    Raises:
+        InputError: When the bundle has no encoder of that precision.
+        MissingExtraError: When the engine's package is not installed.
+        EngineError: When the engine refuses the graph or disagrees with the golden set.
+    """
+    from edgezsl.runtime.golden import check_golden
+
+    wanted = precision or bundle.manifest.precision
+    if wanted not in bundle.manifest.image_encoders:
+        offered = ", ".join(bundle.manifest.image_encoders)
+        message = f"the bundle {bundle.manifest.name!r} has no {wanted} encoder"
+        raise InputError(message, code="no_such_precision", expected=offered)
+    engine: Engine
+    match name:
+        case "onnx":
+            from edgezsl.runtime.onnx_engine import OnnxEngine
+
+            engine = OnnxEngine.open(bundle, wanted, threads=threads)
+        case "openvino":
+            from edgezsl.runtime.openvino_engine import OpenVinoEngine
+
+            engine = OpenVinoEngine.open(bundle, wanted, threads=threads)
+    try:
+        check_golden(engine, bundle)
+    except EngineError:
+        engine.close()
+        raise
+    return engine

@@ -1,0 +1,170 @@
+"""A class file or class pack on disk, watched: every change becomes a class set, or a refusal, and never a gap.
+
+The parent folder is watched, because a watched file misses atomic replaces, and polled besides. A change is read when
+two readings 200 ms apart agree, so that a half-written file is never taken. Each content is judged once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgezsl.classes import LARGEST_FILE
+from edgezsl.errors import ClassFileError, EdgezslError, PackError
+from edgezsl.files import read_regular
+from edgezsl.pack import LARGEST_PACK
+from edgezsl.prototypes import ClassPrototypes
+from edgezsl.records import sha256_hex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edgezsl.contract import EmbeddingSpace
+    from edgezsl.runtime.embed_process import EmbedProcess
+
+PACK_SUFFIX = ".safetensors"
+SETTLE_S = 0.2
+POLL_S = 5.0  # beside the watcher
+POLL_ALONE_S = 1.0
+_DEBOUNCE_MS = 40
+_STEP_MS = 10
+
+
+class ClassSource:
+    """A class file (`.yaml`) or class pack (`.safetensors`) on disk, and how to turn it into prototypes.
+
+    Args:
+        path: The file.
+        space: The space of the model that will use it.
+        embedder: Embeds class files; a pack needs none.
+    """
+
+    def __init__(self, path: Path, space: EmbeddingSpace, embedder: EmbedProcess) -> None:
+        self.path = path
+        self._space = space
+        self._embedder = embedder
+
+    def read(self) -> bytes:
+        """Return the file's bytes.
+
+        Raises:
+            InputError: When the file is absent, unreadable, not a regular file, or too large.
+        """
+        packed = self.path.suffix == PACK_SUFFIX
+        most, error = (LARGEST_PACK, PackError) if packed else (LARGEST_FILE, ClassFileError)
+        return read_regular(self.path, max_bytes=most, error=error)
+
+    def prototypes(self, data: bytes) -> ClassPrototypes:
+        """Return the class set in `data`, the file's bytes.
+
+        Raises:
+            InputError: When the file breaks a rule.
+            EmbedderError: When the child process that embeds it died or took too long.
+        """
+        if self.path.suffix == PACK_SUFFIX:
+            return ClassPrototypes.from_bytes(data, self._space, file=str(self.path))
+        return self._embedder.embed(data, file=str(self.path), folder=self.path.parent)
+
+
+class ClassWatcher:
+    """Watches a class source in a thread of its own.
+
+    Args:
+        source: The file.
+        deliver: Called in that thread with each new class set, or with the error that refused it.
+        settle_s: How long two readings must agree.
+    """
+
+    def __init__(
+        self,
+        source: ClassSource,
+        deliver: Callable[[ClassPrototypes | EdgezslError], None],
+        *,
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        self._source = source
+        self._deliver = deliver
+        self._settle_s = settle_s
+        self._judged = ""  # digest of the last content, or code of the last failure to read it
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"edgezsl[{source.path.name}].watch", daemon=True)
+
+    def start(self, known: bytes) -> None:
+        """Start watching; `known` is the content that is already served."""
+        self._judged = sha256_hex(known)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        seen = None
+        for _ in self._ticks():
+            stamp = _stamp(self._source.path)
+            if stamp != seen:
+                seen = stamp
+                self._judge()
+
+    def _ticks(self) -> Iterator[None]:
+        """Yield once at the start, at every change in the folders, and at every poll."""
+        yield
+        try:
+            from watchfiles import watch
+        except ImportError:
+            while not self._stopping.wait(POLL_ALONE_S):
+                yield
+            return
+        path = self._source.path
+        folders = {path.absolute().parent, Path(os.path.realpath(path)).parent}
+        changes = watch(
+            *(folder for folder in folders if folder.is_dir()),
+            watch_filter=None,
+            debounce=_DEBOUNCE_MS,
+            step=_STEP_MS,
+            stop_event=self._stopping,
+            rust_timeout=int(POLL_S * 1000),
+            yield_on_timeout=True,
+            recursive=False,
+            raise_interrupt=False,
+        )
+        for _ in changes:
+            yield
+
+    def _judge(self) -> None:
+        try:
+            data = self._settled()
+            digest = sha256_hex(data)
+            if digest == self._judged:
+                return
+            self._judged = digest
+            self._deliver(self._source.prototypes(data))
+        except EdgezslError as fault:
+            if fault.code in {"not_found", "not_readable", "not_a_file", "too_large"}:
+                if self._judged == fault.code:
+                    return
+                self._judged = fault.code
+            self._deliver(fault)
+
+    def _settled(self) -> bytes:
+        """Return the file's content once two readings agree."""
+        data = self._source.read()
+        while not self._stopping.wait(self._settle_s):
+            again = self._source.read()
+            if again == data:
+                break
+            data = again
+        return data
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Return what changes whenever the file does, or None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,0 +1,225 @@
+"""A strict subset of YAML, read as a tree of text in which every node knows its line.
+
+No alias, anchor, tag, directive, merge key or second document; no key twice; no scalar is ever retyped, so that `no`,
+`on`, `1:30` and `012` stay what was written. Size and depth are capped before the parser sees a byte and again while
+it runs: nothing here recurses, whatever the input. What the fields mean is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgezsl.errors import ClassFileError, Place, shown
+
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+@dataclass(frozen=True, slots=True)
+class YamlLimits:
+    """The caps on one document.
+
+    Attributes:
+        bytes: Length of the document.
+        depth: Nested sequences and mappings.
+        nodes: Scalars, sequences and mappings.
+    """
+
+    bytes: int = 4 << 20
+    depth: int = 16
+    nodes: int = 1_000_000
+
+
+@dataclass(slots=True)
+class Scalar:
+    """A scalar: its text, never retyped, and its line from 1."""
+
+    text: str
+    line: int
+
+
+@dataclass(slots=True)
+class Sequence:
+    """A sequence of nodes."""
+
+    line: int
+    items: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Mapping:
+    """A mapping from unique texts to nodes; `key_lines` gives the line of each key."""
+
+    line: int
+    items: dict[str, Node] = field(default_factory=dict)
+    key_lines: dict[str, int] = field(default_factory=dict)
+
+
+Node = Scalar | Sequence | Mapping
+
+
+def parse_yaml(data: bytes, *, file: str, limits: YamlLimits | None = None) -> Node:
+    """Return the one document in `data`.
+
+    Args:
+        data: The document, UTF-8.
+        file: Its name, for errors.
+        limits: The caps.
+
+    Raises:
+        ClassFileError: When a cap is broken, the text is not YAML, or uses what the subset leaves out.
+    """
+    limits = limits or YamlLimits()
+    _check_bytes(data, file, limits)
+    builder = _Builder(file, limits)
+    import yaml
+
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        for event in yaml.parse(data, Loader=loader):
+            builder.take(event)
+    except yaml.MarkedYAMLError as cause:
+        line = cause.problem_mark.line + 1 if cause.problem_mark else None
+        raise ClassFileError(
+            f"this is not YAML ({cause.problem or cause.context})",
+            code="not_yaml",
+            where=Place(file, line),
+            hint="check the indentation, quotes and brackets at this line and the one above",
+        ) from cause
+    except yaml.YAMLError as cause:  # the reader's: characters that YAML does not allow
+        reason = str(cause).splitlines()[0]
+        raise ClassFileError(f"this is not YAML text ({reason})", code="not_text", where=Place(file)) from cause
+    if builder.root is None:
+        raise _empty(file)
+    return builder.root
+
+
+def _empty(file: str) -> ClassFileError:
+    return ClassFileError("the file is empty", code="empty", where=Place(file), expected="at least one class")
+
+
+def _check_bytes(data: bytes, file: str, limits: YamlLimits) -> None:
+    if len(data) > limits.bytes:
+        message = f"the file has {len(data)} bytes"
+        raise ClassFileError(message, code="too_large", where=Place(file), expected=f"at most {limits.bytes}")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as cause:
+        line = data.count(b"\n", 0, cause.start) + 1
+        raise ClassFileError(
+            f"the byte 0x{data[cause.start]:02x} is not UTF-8",
+            code="not_text",
+            where=Place(file, line),
+            hint="save the file as UTF-8",
+        ) from cause
+    if not text.strip("\ufeff \t\r\n"):
+        raise _empty(file)
+    depth = 0
+    for match in _BRACKETS.finditer(data):
+        depth = depth + 1 if match[0] in b"[{" else max(0, depth - 1)
+        if depth > limits.depth:
+            raise _too_deep(file, data.count(b"\n", 0, match.start()) + 1, limits)
+
+
+def _too_deep(file: str, line: int, limits: YamlLimits) -> ClassFileError:
+    return ClassFileError(
+        f"nested deeper than {limits.depth} levels",
+        code="too_deep",
+        where=Place(file, line),
+        expected=f"at most {limits.depth} levels",
+        hint="close every bracket",
+    )
+
+
+class _Builder:
+    """Builds the tree from the parser's events, with a stack instead of recursion."""
+
+    def __init__(self, file: str, limits: YamlLimits) -> None:
+        self.root: Node | None = None
+        self._file = file
+        self._limits = limits
+        self._open: list[Sequence | Mapping] = []
+        self._keys: list[Scalar | None] = []  # for each open node: the key that waits for its value
+        self._nodes = 0
+
+    def take(self, event: Any) -> None:
+        line = event.start_mark.line + 1
+        match type(event).__name__:
+            case "ScalarEvent":
+                self._refuse_extras(event, line)
+                self._add(Scalar(event.value, line), plain=event.style is None)
+            case "SequenceStartEvent" | "MappingStartEvent" as kind:
+                self._refuse_extras(event, line)
+                self._start(Sequence(line) if kind == "SequenceStartEvent" else Mapping(line), line)
+            case "SequenceEndEvent" | "MappingEndEvent":
+                self._open.pop()
+                self._keys.pop()
+            case "AliasEvent":
+                raise self._left_out(f"the alias *{event.anchor}", line)
+            case "DocumentStartEvent":
+                if self.root is not None:
+                    raise self._left_out("a second document", line)
+                if event.version or event.tags:
+                    raise self._left_out("a directive (%)", line)
+
+    def _start(self, node: Sequence | Mapping, line: int) -> None:
+        self._add(node, plain=False)
+        self._open.append(node)
+        self._keys.append(None)
+        if len(self._open) > self._limits.depth:
+            raise _too_deep(self._file, line, self._limits)
+
+    def _add(self, node: Node, *, plain: bool) -> None:
+        self._nodes += 1
+        if self._nodes > self._limits.nodes:
+            raise ClassFileError(
+                f"more than {self._limits.nodes} values",
+                code="too_large",
+                where=Place(self._file, node.line),
+                expected=f"at most {self._limits.nodes}",
+            )
+        if not self._open:
+            self.root = node
+            return
+        parent = self._open[-1]
+        if isinstance(parent, Sequence):
+            parent.items.append(node)
+            return
+        key = self._keys[-1]
+        if key is None:
+            self._keys[-1] = self._checked_key(parent, node, plain=plain)
+        else:
+            parent.items[key.text] = node
+            parent.key_lines[key.text] = key.line
+            self._keys[-1] = None
+
+    def _checked_key(self, parent: Mapping, node: Node, *, plain: bool) -> Scalar:
+        place = Place(self._file, node.line)
+        if not isinstance(node, Scalar):
+            raise ClassFileError("a key is a list or a mapping", code="bad_key", where=place, expected="a word")
+        if plain and node.text == "<<":
+            raise self._left_out("the merge key <<", node.line)
+        if node.text in parent.items:
+            raise ClassFileError(
+                f"the key {shown(node.text)} stands on line {parent.key_lines[node.text]} too",
+                code="duplicate_key",
+                where=place,
+                hint="keep one of the two",
+            )
+        return node
+
+    def _refuse_extras(self, event: Any, line: int) -> None:
+        if event.anchor is not None:
+            raise self._left_out(f"the anchor &{event.anchor}", line)
+        if event.tag is not None:
+            raise self._left_out(f"the tag {shown(event.tag)}", line)
+
+    def _left_out(self, what: str, line: int) -> ClassFileError:
+        return ClassFileError(
+            f"{what} is not allowed",
+            code="not_allowed",
+            where=Place(self._file, line),
+            expected="plain YAML without aliases, anchors, tags, directives, merge keys or further documents",
+            hint="write the value out",
+        )

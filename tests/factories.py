@@ -1,0 +1,244 @@
+"""A complete small bundle, made on the spot: an encoder that tells colours apart, and words for the colours.
+
+The image encoder is the mean colour of a frame, rotated into D dimensions; the text encoder knows each colour's word
+as that same vector. So every answer can be worked out by hand, in milliseconds, without data or torch.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edgezsl.bundle import GOLDEN, SEMANTIC_MAP, TEXT_ENCODER, TOKENIZER, Bundle, GoldenSet
+from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.manifest import Batch, Licence, Manifest, Provenance, Semantics
+from edgezsl.preprocess import Preprocessor
+from edgezsl.prototypes import ClassPrototypes, ClassRow
+from edgezsl.records import sha256_hex
+from edgezsl.runtime.onnx_engine import OnnxGraph
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+COLOURS = {
+    "red": (255, 0, 0),
+    "green": (0, 255, 0),
+    "blue": (0, 0, 255),
+    "yellow": (255, 255, 0),
+    "magenta": (255, 0, 255),
+    "cyan": (0, 255, 255),
+    "white": (255, 255, 255),
+    "black": (0, 0, 0),
+}
+ATTRIBUTES = ("reddish", "greenish", "bluish", "bright")
+FILLERS = ("[PAD]", "[UNK]", "a", "photo", "of", "the", "colour", "thing")
+SIZE = (16, 16)
+A, D = 4, 6
+TOKEN_LIMIT = 12
+OPSET, IR_VERSION = 17, 10
+
+
+def colour_frame(name: str, *, height: int = 24, width: int = 32) -> NDArray[np.uint8]:
+    """Return a frame `(height, width, 3)` of one colour."""
+    return np.full((height, width, 3), COLOURS[name], np.uint8)
+
+
+def colour_vector(rgb: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Return the semantic embedding `(A,)` of a colour: what the text encoder knows its word as."""
+    scaled = np.array(rgb, np.float32) / 127.5 - 1
+    vector = np.append(scaled, 0.5)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def rotation() -> NDArray[np.float32]:
+    """Return the map `(A, D)` with orthonormal rows that both sides share."""
+    random = np.random.RandomState(7).randn(D, D)
+    return np.linalg.qr(random)[0][:A].astype(np.float32)
+
+
+def graph_bytes(nodes, inputs, outputs, constants, *, opset: int = OPSET, ir_version: int = IR_VERSION) -> bytes:
+    """Return an ONNX file. `inputs` and `outputs` are (name, element type, shape); `constants` maps names to arrays."""
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info(*value) for value in inputs],
+        [helper.make_tensor_value_info(*value) for value in outputs],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = ir_version
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def image_encoder(contract: InputContract, *, normalise: bool = True) -> bytes:
+    """Return the image encoder: mean colour, a constant 0.5, rotation, and length 1 where the space is cosine."""
+    uint8 = contract.dtype == "uint8"
+    cast = [helper.make_node("Cast", [contract.input], ["raw"], to=TensorProto.FLOAT)] if uint8 else []
+    scaling = [helper.make_node("Div", ["raw", "half"], ["lifted"]), helper.make_node("Sub", ["lifted", "one"], ["x"])]
+    nodes = [
+        *(cast + scaling if uint8 else []),
+        helper.make_node("ReduceMean", ["x" if uint8 else contract.input], ["mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["mean", "rotation"], ["rotated"]),
+        helper.make_node("Add", ["rotated", "offset"], ["raw_embedding" if normalise else contract.output]),
+    ]
+    if normalise:
+        nodes += [
+            helper.make_node("ReduceL2", ["raw_embedding"], ["length"], axes=[1], keepdims=1),
+            helper.make_node("Div", ["raw_embedding", "length"], [contract.output]),
+        ]
+    constants = {"rotation": rotation()[:3], "offset": 0.5 * rotation()[3]}
+    if uint8:
+        constants |= {"half": np.float32(127.5), "one": np.float32(1)}
+    return graph_bytes(
+        nodes,
+        [(contract.input, TensorProto.UINT8 if uint8 else TensorProto.FLOAT, ["N", 3, *contract.size])],
+        [(contract.output, TensorProto.FLOAT, ["N", D])],
+        {name: np.asarray(array) for name, array in constants.items()},
+    )
+
+
+def text_encoder() -> bytes:
+    """Return the text encoder: the mean of the known words' vectors."""
+    table = np.zeros((len(FILLERS) + len(COLOURS), A), np.float32)
+    for row, rgb in enumerate(COLOURS.values(), len(FILLERS)):
+        table[row] = colour_vector(rgb)
+    table[FILLERS.index("thing")] = 0.05  # so that a text without a colour still points somewhere
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["tokens"]),
+        helper.make_node("ReduceMean", ["tokens"], ["semantics"], axes=[1], keepdims=0),
+    ]
+    inputs = [("input_ids", TensorProto.INT64, ["N", "L"])]
+    return graph_bytes(nodes, inputs, [("semantics", TensorProto.FLOAT, ["N", A])], {"table": table})
+
+
+def semantic_map(*, with_bias: bool = False) -> bytes:
+    """Return the semantic map: the rotation, optionally with a bias of 0.25 for every class."""
+    nodes = [helper.make_node("MatMul", ["semantics", "rotation"], ["vectors"])]
+    outputs = [("vectors", TensorProto.FLOAT, ["N", D])]
+    constants = {"rotation": rotation()}
+    if with_bias:
+        nodes += [
+            helper.make_node("ReduceSum", ["semantics", "axis"], ["sum"], keepdims=0),
+            helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "quarter"], ["bias"]),
+        ]
+        outputs.append(("bias", TensorProto.FLOAT, ["N"]))
+        constants |= {"axis": np.array([1], np.int64), "zero": np.float32(0), "quarter": np.float32(0.25)}
+    inputs = [("semantics", TensorProto.FLOAT, ["N", A])]
+    return graph_bytes(nodes, inputs, outputs, {name: np.asarray(array) for name, array in constants.items()})
+
+
+def tokenizer_json() -> bytes:
+    """Return a word-level tokenizer of the colours and a few fillers."""
+    vocabulary = {word: index for index, word in enumerate((*FILLERS, *COLOURS))}
+    return json.dumps(
+        {
+            "version": "1.0",
+            "truncation": {"direction": "Right", "max_length": TOKEN_LIMIT, "strategy": "LongestFirst", "stride": 0},
+            "padding": {
+                "strategy": "BatchLongest",
+                "direction": "Right",
+                "pad_to_multiple_of": None,
+                "pad_id": 0,
+                "pad_type_id": 0,
+                "pad_token": "[PAD]",
+            },
+            "added_tokens": [],
+            "normalizer": {"type": "Lowercase"},
+            "pre_tokenizer": {"type": "Whitespace"},
+            "post_processor": None,
+            "decoder": None,
+            "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
+        }
+    ).encode()
+
+
+def golden_frames() -> tuple[NDArray[np.uint8], ...]:
+    """Return 32 frames of different colours, two of them not of the contract's size."""
+    random = np.random.RandomState(3)
+    frames = [np.full((*SIZE, 3), random.randint(0, 256, 3), np.uint8) for _ in range(30)]
+    gradient = np.linspace(0, 255, 30 * 40 * 3).reshape(30, 40, 3).astype(np.uint8)
+    return (*frames, gradient, np.ascontiguousarray(gradient[::-1, :, ::-1] // 2))
+
+
+def small_contract(**changes) -> InputContract:
+    """Return the small bundle's contract, with changes."""
+    contract = InputContract(SIZE, "shortest_edge_crop", "area", (0.5,) * 3, (0.5,) * 3, "float32", "image", "embedding")
+    return replace(contract, **changes)
+
+
+def small_space(**changes) -> EmbeddingSpace:
+    """Return the small bundle's space, with changes."""
+    space = EmbeddingSpace(
+        id=sha256_hex(b"colours"),
+        dim=D,
+        similarity="cosine",
+        logit_scale=20.0,
+        image_mean=tuple(0.1 * rotation()[3].astype(float)),
+        text_mean=tuple(0.2 * rotation()[3].astype(float)),
+    )
+    return replace(space, **changes)
+
+
+def small_manifest(**changes) -> Manifest:
+    """Return the small bundle's manifest, with changes."""
+    manifest = Manifest(
+        name="colours",
+        contract=small_contract(),
+        space=small_space(),
+        precision="fp32",
+        image_encoders={"fp32": "image_encoder.fp32.onnx"},
+        semantics=Semantics(
+            kinds=("words", "attributes", "examples", "vector"),
+            templates=("a photo of a {}",),
+            attributes=ATTRIBUTES,
+            token_limit=TOKEN_LIMIT,
+        ),
+        golden={"fp32": 0.9999},
+        opset=OPSET,
+        ir_version=IR_VERSION,
+        batch=Batch(1, 1, 8),
+        seen_classes=("red", "green"),
+        licence=Licence("Apache-2.0", "made by a test", "tests/factories.py"),
+        provenance=Provenance("mean colour", "none"),
+    )
+    return replace(manifest, **changes)
+
+
+def bundle_files(manifest: Manifest) -> dict[str, bytes]:
+    """Return every file of the small bundle but its manifest."""
+    encoder = image_encoder(manifest.contract, normalise=manifest.space.similarity == "cosine")
+    frames = golden_frames()
+    preprocess = Preprocessor(manifest.contract)
+    graph = OnnxGraph(encoder, file="image_encoder.fp32.onnx", threads=1)
+    embeddings = np.concatenate([graph.run({manifest.contract.input: preprocess([frame])})[0] for frame in frames])
+    rows = np.stack([colour_vector(rgb) @ rotation() for rgb in COLOURS.values()])
+    golden = GoldenSet(frames, {"fp32": embeddings}, rows, embeddings @ rows.T)
+    return {
+        "image_encoder.fp32.onnx": encoder,
+        TEXT_ENCODER: text_encoder(),
+        TOKENIZER: tokenizer_json(),
+        SEMANTIC_MAP: semantic_map(),
+        GOLDEN: golden.to_bytes(),
+    }
+
+
+def write_small_bundle(folder: Path, **changes) -> Bundle:
+    """Write the small bundle, its manifest with changes, and return it opened."""
+    manifest = small_manifest(**changes)
+    return Bundle.write(folder, manifest, bundle_files(manifest))
+
+
+def colour_prototypes(*names: str, space: EmbeddingSpace | None = None, **optional) -> ClassPrototypes:
+    """Return the prototypes of colours, or of all."""
+    wanted = names or tuple(COLOURS)
+    rows = [ClassRow(name, colour_vector(COLOURS[name]) @ rotation()) for name in wanted]
+    return ClassPrototypes.from_rows(rows, space or small_space(), **optional)
