@@ -52,7 +52,7 @@ class CameraExample:
     """A source that works, or should work, on a board.
 
     Attributes:
-        uri: A URI, or a GStreamer pipeline up to its sink.
+        uri: As `--source` takes it.
         note: What it is for.
     """
 
@@ -126,10 +126,8 @@ class DeviceProfile:
 
     def jetpack_of(self, l4t: str) -> JetPack | None:
         """Return the first release of JetPack here that holds a release of Jetson Linux, or None."""
-        for row in self.jetpack:
-            if any(l4t == known or l4t.startswith(f"{known}.") for known in row.l4t):
-                return row
-        return None
+        fits = (row for row in self.jetpack if any(f"{l4t}.".startswith(f"{known}.") for known in row.l4t))
+        return next(fits, None)
 
     @classmethod
     def from_fields(cls, fields: Fields) -> DeviceProfile:
@@ -173,7 +171,7 @@ class DeviceProfile:
 
     def to_json(self) -> dict[str, Any]:
         """Return the profile as a JSON object."""
-        return {"format": FORMAT, **asdict(self)}
+        return {"format": FORMAT, **asdict(self, dict_factory=_lists)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +258,7 @@ def detect_profile(root: Path = Path("/"), *, machine: str | None = None) -> Det
         raise ProfileError(
             f"there is no device profile for the machine {shown(machine)}",
             code="unknown_machine",
-            expected=" or ".join(get_args(Arch)),
-            hint="install a 64-bit system, or write a profile of your own and give its path",
+            hint=f"install a 64-bit system ({' or '.join(get_args(Arch))}), or give the path of a profile of your own",
         )
     profile, reason = _recognised(profiles, root, model, l4t)
     rows = (one.jetpack_of(l4t) for one in (profile, *every) if l4t)
@@ -315,6 +312,10 @@ def _model(data: bytes) -> str | None:
     # A NUL ends the name; whatever else a broken device tree holds must not reach a terminal.
     text = data.split(b"\0", 1)[0].decode("utf-8", "replace")
     return "".join(sign for sign in text if sign.isprintable()).strip()[:_LONGEST_MODEL] or None
+
+
+def _lists(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in pairs}
 
 
 def _rows(fields: Fields, name: str) -> list[Fields]:

@@ -171,7 +171,9 @@ def golden_frames() -> tuple[NDArray[np.uint8], ...]:
 
 def small_contract(**changes) -> InputContract:
     """Return the small bundle's contract, with changes."""
-    contract = InputContract(SIZE, "shortest_edge_crop", "area", (0.5,) * 3, (0.5,) * 3, "float32", "image", "embedding")
+    contract = InputContract(
+        SIZE, "shortest_edge_crop", "area", (0.5,) * 3, (0.5,) * 3, "float32", "image", "embedding"
+    )
     return replace(contract, **changes)
 
 
@@ -242,3 +244,10 @@ def colour_prototypes(*names: str, space: EmbeddingSpace | None = None, **option
     wanted = names or tuple(COLOURS)
     rows = [ClassRow(name, colour_vector(COLOURS[name]) @ rotation()) for name in wanted]
     return ClassPrototypes.from_rows(rows, space or small_space(), **optional)
+
+
+if __name__ == "__main__":
+    import sys
+    from pathlib import Path as _Path
+
+    write_small_bundle(_Path(sys.argv[1]))

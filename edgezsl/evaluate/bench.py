@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgezsl import scoring
 from edgezsl.device import cpu_features
 from edgezsl.preprocess import Preprocessor
 from edgezsl.prototypes import ClassPrototypes, ClassRow
 from edgezsl.runtime.engine import open_engine
+from edgezsl.scoring import rank, scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edgezsl.runtime.engine import Engine, EngineName
 
 FRAME_SIZE = (720, 1280)
-_WARM_UP = 3
+WARM_UP = 3  # rounds that are not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +114,13 @@ def bench(
         load_s[name] = round(time.perf_counter() - start, 3)
     stages = _stages(bundle, opened, classes)
     taken: dict[str, list[float]] = {stage: [] for stage in stages}
-    for round_number in range(_WARM_UP + runs):
+    for round_number in range(WARM_UP + runs):
         for stage, run in stages.items():
             start = time.perf_counter()
             run()
             taken[stage].append((time.perf_counter() - start) * 1000)
         yield round_number + 1
-    timings = tuple(_timing(stage, values[_WARM_UP:]) for stage, values in taken.items())
+    timings = tuple(_timing(stage, values[WARM_UP:]) for stage, values in taken.items())
     for engine in opened.values():
         engine.close()
     peak_mib = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
@@ -137,8 +137,8 @@ def _stages(bundle: Bundle, engines: dict[str, Engine], classes: int) -> dict[st
     embedding = prototypes.vectors[:1]
 
     def score(embeddings: NDArray[np.float32]) -> None:
-        row = scoring.scores(embeddings, prototypes.vectors, prototypes.offset)[0]
-        scoring.rank(row, prototypes.space, limits=prototypes.limits, negative=prototypes.negative, k=5)
+        row = scores(embeddings, prototypes.vectors, prototypes.offset)[0]
+        rank(row, prototypes.space, limits=prototypes.limits, negative=prototypes.negative, k=5)
 
     stages: dict[str, Callable[[], object]] = {
         f"preprocess {FRAME_SIZE[1]}x{FRAME_SIZE[0]}": lambda: preprocess([frame]),

@@ -10,9 +10,9 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgezsl import scoring
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.events import ClassScore, RegionAnswer
+from edgezsl.scoring import rank, scores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +125,7 @@ class Recognizer:
         serving = self._serving  # once: everything below belongs to this class set
         embeddings = self._engine.run(self._preprocess([image]))
         prototypes = serving.prototypes
-        rows = scoring.scores(embeddings, prototypes.vectors, prototypes.offset)
+        rows = scores(embeddings, prototypes.vectors, prototypes.offset)
         regions = tuple(self._region(WHOLE_FRAME, row, prototypes) for row in rows)
         return Answer(serving.revision, serving.digest, regions)
 
@@ -134,9 +134,7 @@ class Recognizer:
         self._engine.close()
 
     def _region(self, name: str, row: NDArray[np.float32], prototypes: ClassPrototypes) -> RegionAnswer:
-        ranking = scoring.rank(
-            row, prototypes.space, limits=prototypes.limits, negative=prototypes.negative, k=self._top_k
-        )
+        ranking = rank(row, prototypes.space, limits=prototypes.limits, negative=prototypes.negative, k=self._top_k)
         names = prototypes.names
         listed = zip(ranking.top, ranking.scores, ranking.probabilities, strict=True)
         top = tuple(ClassScore(names[index], float(score), float(share)) for index, score, share in listed)

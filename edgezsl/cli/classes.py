@@ -1,0 +1,73 @@
+"""`edgezsl embed` and `edgezsl check`: a class file without a camera."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgezsl.cli.options import BundleOption, ClassFileArgument, JsonOption, ThreadsOption, bundle_folder
+from edgezsl.cli.say import console, say_json
+
+
+def embed(
+    classes: ClassFileArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The class pack to write.")] = Path("classes.safetensors"),
+    bundle: BundleOption = None,
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Embed, and write nothing.")] = False,
+) -> None:
+    """Turn a class file into a class pack (classes.safetensors) that a device loads without a text encoder."""
+    from edgezsl.bundle import Bundle
+    from edgezsl.classes import ClassFile
+    from edgezsl.runtime.embedder import ClassEmbedder
+    from edgezsl.runtime.text import SemanticCache
+
+    class_file = ClassFile.open(classes)
+    embedder = ClassEmbedder(Bundle.open(bundle_folder(bundle)), SemanticCache(), threads=threads)
+    prototypes = embedder.embed(class_file, classes.parent)
+    if not dry_run:
+        prototypes.write(out)
+    report = {
+        "pack": None if dry_run else str(out),
+        "classes": len(prototypes),
+        "dim": prototypes.space.dim,
+        "digest": prototypes.digest,
+    }
+    if json:
+        say_json(report)
+    else:
+        done = "would be written" if dry_run else "written"
+        console().print(
+            f"{out} {done}: {len(prototypes)} classes, {prototypes.space.dim} dimensions, {prototypes.digest[:12]}"
+        )
+
+
+def check(
+    classes: ClassFileArgument,
+    bundle: BundleOption = None,
+    near: Annotated[
+        float, typer.Option("--near", min=-1.0, max=1.0, help="Cosine from which two classes count as near-duplicates.")
+    ] = 0.95,
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Look for what is probably not meant in a class file: near-duplicates, texts too long, no threshold."""
+    from edgezsl.bundle import Bundle
+    from edgezsl.classes import ClassFile
+    from edgezsl.runtime.embedder import ClassEmbedder
+    from edgezsl.runtime.lint import lint
+    from edgezsl.runtime.text import SemanticCache
+
+    class_file = ClassFile.open(classes)
+    embedder = ClassEmbedder(Bundle.open(bundle_folder(bundle)), SemanticCache(), threads=threads)
+    findings = lint(class_file, classes.parent, embedder, near=near)
+    if json:
+        say_json({"classes": len(class_file.entries), "findings": [finding.to_json() for finding in findings]})
+        return
+    for finding in findings:
+        place = f"{classes}:{finding.line}" if finding.line else str(classes)
+        console().print(f"{place}: {finding.message}; {finding.hint}")
+    console().print(f"{classes}: {len(class_file.entries)} classes, {len(findings)} findings")

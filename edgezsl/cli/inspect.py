@@ -1,0 +1,130 @@
+"""`edgezsl inspect`: what a bundle, a class pack or a class file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgezsl.cli.options import JsonOption
+from edgezsl.cli.say import say_facts, say_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MOST_NAMES = 12
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A bundle's folder, a class pack (.safetensors) or a class file.")],
+    json: JsonOption = False,
+) -> None:
+    """Show what a bundle, a class pack or a class file holds, after verifying it."""
+    if path.is_dir():
+        report, facts = _bundle(path)
+    elif path.suffix == ".safetensors":
+        report, facts = _pack(path)
+    else:
+        report, facts = _class_file(path)
+    if json:
+        say_json(report)
+    else:
+        say_facts(facts)
+
+
+def _bundle(path: Path) -> tuple[dict[str, Any], Iterable[tuple[str, object]]]:
+    from edgezsl.bundle import Bundle
+
+    bundle = Bundle.open(path)
+    manifest = bundle.manifest
+    contract, space, licence = manifest.contract, manifest.space, manifest.licence
+    facts: list[tuple[str, object]] = [
+        ("bundle", f"{manifest.name} ({bundle.digest[:12]})"),
+        ("licence", f"{licence.id}{f': {licence.notice}' if licence.notice else ''}"),
+        ("source", manifest.provenance.source_model),
+        ("space", f"{space}, {space.activation}, logit scale {space.logit_scale:g}"),
+        (
+            "input",
+            f"{contract.size[1]}x{contract.size[0]} {contract.dtype}, {contract.resize}, {contract.interpolation}",
+        ),
+        (
+            "encoders",
+            ", ".join(
+                f"{name}{' (default)' if name == manifest.precision else ''}" for name in manifest.image_encoders
+            ),
+        ),
+        ("classes by", ", ".join(manifest.semantics.kinds)),
+        ("templates", ", ".join(repr(template) for template in manifest.semantics.templates)),
+        ("parity", manifest.parity.outcome if manifest.parity else "not proved at export"),
+    ]
+    if manifest.semantics.attributes:
+        facts.append(("attributes", ", ".join(manifest.semantics.attributes)))
+    facts += [(name, f"{entry.bytes:,} bytes, {entry.sha256[:12]}") for name, entry in manifest.files.items()]
+    return {"kind": "bundle", "digest": bundle.digest, "manifest": manifest.to_json()}, facts
+
+
+def _pack(path: Path) -> tuple[dict[str, Any], Iterable[tuple[str, object]]]:
+    from edgezsl.errors import PackError
+    from edgezsl.files import read_regular
+    from edgezsl.pack import LARGEST_PACK, PackHeader, load_tensors
+    from edgezsl.records import sha256_hex
+
+    data = read_regular(path, max_bytes=LARGEST_PACK, error=PackError)
+    header = PackHeader.from_bytes(data, file=str(path))
+    tensors = load_tensors(data, str(path))
+    negative = [name for name, flag in zip(header.names, tensors["negative"], strict=True) if flag]
+    report = {
+        "kind": "pack",
+        "digest": sha256_hex(data),
+        "space": header.space,
+        "dim": header.dim,
+        "names": list(header.names),
+        "negative": negative,
+        "reject": header.reject,
+        "seen_penalty": header.seen_penalty,
+    }
+    return report, [
+        ("class pack", report["digest"]),
+        ("space", f"{header.space[:12]} (D={header.dim})"),
+        ("classes", _listed(header.names)),
+        ("negative", _listed(negative)),
+        ("reject", "none" if header.reject is None else header.reject),
+        ("seen penalty", header.seen_penalty),
+    ]
+
+
+def _class_file(path: Path) -> tuple[dict[str, Any], Iterable[tuple[str, object]]]:
+    from edgezsl.classes import ClassFile
+
+    class_file = ClassFile.open(path)
+    entries = [
+        {
+            "name": entry.name,
+            "line": entry.place.line,
+            "kind": entry.kind,
+            "threshold": entry.threshold,
+            "negative": entry.negative,
+        }
+        for entry in class_file.entries
+    ]
+    report = {
+        "kind": "class_file",
+        "classes": entries,
+        "templates": class_file.templates,
+        "reject": class_file.reject,
+        "seen_penalty": class_file.seen_penalty,
+    }
+    return report, [
+        ("class file", path),
+        ("classes", _listed([entry.name for entry in class_file.entries])),
+        ("negative", _listed([entry.name for entry in class_file.entries if entry.negative])),
+        ("templates", "the model's own" if class_file.templates is None else ", ".join(class_file.templates)),
+        ("reject", "none" if class_file.reject is None else class_file.reject),
+    ]
+
+
+def _listed(names: Iterable[str]) -> str:
+    known = list(names)
+    rest = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+    return f"{len(known)}: {', '.join(known[:_MOST_NAMES])}{rest}" if known else "none"

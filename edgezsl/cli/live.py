@@ -1,0 +1,75 @@
+"""What a person watches while a stream runs: one line that changes, and a line for each event that stays."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from edgezsl.cli.say import console
+from edgezsl.runtime.events import ClassesRefused, ClassesSwapped
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from edgezsl.runtime.events import Event, Recognition
+    from edgezsl.runtime.sources import Frame
+
+_REFRESH_S = 0.1
+_SMOOTHING = 0.05  # share of the newest interval in the frame rate shown
+
+
+class LiveLine:
+    """A sink for the terminal, on standard error.
+
+    Args:
+        quiet: Whether to print events only, without the changing line: where nobody watches.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = console(stderr=True)
+        self._status: Status | None = None
+        if not quiet and self._console.is_terminal:
+            self._status = self._console.status("waiting for the first frame")
+            self._status.start()
+        self._shown_s = 0.0
+        self._last_s: float | None = None
+        self._interval_s: float | None = None
+
+    def frame(self, frame: Frame, answer: Recognition) -> None:  # noqa: ARG002  # the picture is for other sinks
+        """Show the answer, ten times a second at most."""
+        now = time.monotonic()
+        if self._last_s is not None:
+            interval = now - self._last_s
+            before = self._interval_s or interval
+            self._interval_s = before + _SMOOTHING * (interval - before)
+        self._last_s = now
+        if self._status is not None and now - self._shown_s >= _REFRESH_S:
+            self._shown_s = now
+            self._status.update(self._line(answer))
+
+    def event(self, event: Event) -> None:
+        """Print an event on a line of its own."""
+        self._console.print(_sentence(event))
+
+    def close(self) -> None:
+        """Take the changing line away."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def _line(self, answer: Recognition) -> str:
+        region = answer.regions[0]
+        best = ", ".join(f"{one.name} {one.score:.2f}" for one in region.top[:3])
+        rate = f"{1 / self._interval_s:.1f} FPS" if self._interval_s else ""
+        decision = region.decision or "none of these"
+        return (
+            f"{decision}  ({best})  frame {answer.frame}  {rate}  dropped {answer.dropped}  classes {answer.revision}"
+        )
+
+
+def _sentence(event: Event) -> str:
+    if isinstance(event, ClassesSwapped):
+        return f"classes {event.revision}: {event.names} classes from {event.origin} ({event.classes})"
+    if isinstance(event, ClassesRefused):
+        return f"classes refused, the ones before go on: {event.error}"
+    return f"{event.source}: {event.message}"

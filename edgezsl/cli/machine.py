@@ -1,0 +1,108 @@
+"""`edgezsl doctor`, `devices` and `bench`: the machine, rather than the model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgezsl.cli.options import BundleOption, JsonOption, ThreadsOption, bundle_folder
+from edgezsl.cli.say import console, say_facts, say_json, say_table
+
+devices = typer.Typer(help="The boards that edgezsl knows.", no_args_is_help=True)
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Say what is installed, which engines and cameras work, and what to do about the rest."""
+    from edgezsl.runtime.doctor import examine
+
+    report = examine()
+    if json:
+        say_json(report.to_json())
+        return
+    say_table(
+        ["what", "state", "found"],
+        [
+            (finding.name, finding.state, f"{finding.detail}{f'; {finding.hint}' if finding.hint else ''}")
+            for finding in report.findings
+        ],
+    )
+
+
+@devices.command("list")
+def list_devices(json: JsonOption = False) -> None:
+    """List every device profile."""
+    from edgezsl.device import all_profiles
+
+    profiles = all_profiles()
+    if json:
+        say_json({"devices": [profile.to_json() for profile in profiles]})
+        return
+    say_table(
+        ["name", "status", "engines", "board"],
+        [(one.name, one.status, ", ".join(one.engines), one.title) for one in profiles],
+    )
+
+
+@devices.command("show")
+def show_device(
+    name: Annotated[str, typer.Argument(help="A profile's name, or a profile file.")], json: JsonOption = False
+) -> None:
+    """Show one device profile."""
+    from edgezsl.device import load_profile
+
+    profile = load_profile(name)
+    if json:
+        say_json(profile.to_json())
+    else:
+        say_facts((word, value) for word, value in profile.to_json().items() if value not in (None, [], ""))
+
+
+@devices.command("detect")
+def detect_device(json: JsonOption = False) -> None:
+    """Say which board this is, and how that was found out."""
+    from edgezsl.device import detect_profile
+
+    found = detect_profile()
+    if json:
+        say_json(found.to_json())
+    else:
+        console().print(f"{found.profile.name}: {found.profile.title} ({found.reason})")
+
+
+def bench(
+    bundle: BundleOption = None,
+    engine: Annotated[
+        list[str] | None, typer.Option("--engine", help="An engine to time; repeat it. Default: all installed.")
+    ] = None,
+    runs: Annotated[int, typer.Option("--runs", min=5, help="How often each stage runs.")] = 100,
+    classes: Annotated[int, typer.Option("--classes", min=1, help="Classes in the scored matrix.")] = 1000,
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Time preprocessing, engines and scoring on this machine, interleaved in one run."""
+    from rich.progress import track
+
+    from edgezsl.bundle import Bundle
+    from edgezsl.evaluate.bench import WARM_UP, BenchReport
+    from edgezsl.evaluate.bench import bench as run_bench
+    from edgezsl.runtime.engine import choose_engine, installed_engines
+
+    installed = installed_engines()
+    chosen = [choose_engine(name, (), installed, "bench").name for name in engine or installed]
+    steps = run_bench(Bundle.open(bundle_folder(bundle)), chosen, runs=runs, threads=threads, classes=classes)
+    said = console(stderr=True)
+    for step in track(
+        steps, "timing", total=runs + WARM_UP + 1, console=said, transient=True, disable=not said.is_terminal
+    ):
+        if not isinstance(step, BenchReport):
+            continue
+        if json:
+            say_json(step.to_json())
+            return
+        say_table(
+            ["stage", "p50 ms", "p95 ms", "least ms"],
+            [(one.stage, one.p50_ms, one.p95_ms, one.least_ms) for one in step.timings],
+        )
+        features = ", ".join(step.cpu_features)
+        console().print(f"{step.machine}; {features}; peak {step.peak_mib} MiB; load {step.load_s} s")

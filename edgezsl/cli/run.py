@@ -1,0 +1,122 @@
+"""`edgezsl run`: recognise what a source shows, swapping classes whenever their file changes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgezsl.cli.options import BundleOption, ThreadsOption, bundle_folder
+from edgezsl.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgezsl.runtime.sinks import Sink
+    from edgezsl.station import Station
+
+
+def run(
+    classes: Annotated[
+        Path, typer.Option("--classes", "-c", help="What to recognise: classes.yaml or classes.safetensors, watched.")
+    ],
+    camera: Annotated[
+        str | None, typer.Option("--camera", help="A camera by number or device: 0, /dev/video0.", show_default=False)
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            help="Any other source: a video file, a folder or glob of pictures, rtsp://, http://, csi://0, "
+            "a GStreamer pipeline, synthetic:",
+            show_default=False,
+        ),
+    ] = None,
+    bundle: BundleOption = None,
+    jsonl: Annotated[
+        str | None, typer.Option("--jsonl", help="Write answers as JSON lines to a file, or - for standard output.")
+    ] = None,
+    video: Annotated[Path | None, typer.Option("--video", help="Write an annotated video (.mp4).")] = None,
+    window: Annotated[bool, typer.Option("--window", help="Show the annotated picture; q closes it.")] = False,
+    engine: Annotated[str, typer.Option("--engine", help="auto, onnx or openvino.")] = "auto",
+    threads: ThreadsOption = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="Which encoder of the bundle.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="A device profile; default: detected.", show_default=False)
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many classes an answer lists.")] = 5,
+    as_fast_as_possible: Annotated[
+        bool, typer.Option("--as-fast-as-possible", help="Read a file without pacing, and drop no frame.")
+    ] = False,
+    stall: Annotated[
+        float, typer.Option("--stall", min=0.1, help="Seconds without a frame after which a source counts as lost.")
+    ] = 5.0,
+) -> None:
+    """Recognise what a camera, a stream or a file shows; edit the class file and the answers change."""
+    from edgezsl.cli.live import LiveLine
+    from edgezsl.cli.say import console
+    from edgezsl.station import Station, StationSettings
+
+    settings = StationSettings(
+        source=_one_source(camera, source),
+        classes=classes,
+        bundle=bundle_folder(bundle),
+        engine=engine,
+        threads=threads,
+        precision=precision,
+        device=device,
+        top_k=top,
+        as_fast_as_possible=as_fast_as_possible,
+        stall_s=stall,
+    )
+    with Station.open(settings) as station, _stop_on_signal(station):
+        said = console(stderr=True)
+        said.print(f"engine: {station.engine}")
+        sinks: list[Sink] = [*_outputs(settings.source, station, jsonl, video, window=window)]
+        summary = station.run([LiveLine(quiet=jsonl == "-"), *sinks])
+        said.print(
+            f"{summary.answered} frames answered at {summary.fps:.1f} FPS, {summary.dropped} dropped, "
+            f"{summary.swaps} swaps, {summary.refusals} refusals"
+        )
+
+
+def _one_source(camera: str | None, source: str | None) -> str:
+    if (camera is None) == (source is None):
+        raise typer.BadParameter("give one of --camera and --source", param_hint="--camera / --source")
+    return source or (camera if camera is None or not camera.startswith("/") else f"v4l2://{camera}") or ""
+
+
+def _outputs(uri: str, station: Station, jsonl: str | None, video: Path | None, *, window: bool) -> Iterator[Sink]:
+    from edgezsl.runtime.sinks import JsonLinesSink, VideoSink, WindowSink
+
+    if jsonl is not None:
+        yield JsonLinesSink(jsonl, standard_output=sys.stdout)
+    if video is not None:
+        if str(video) == uri.removeprefix("file:"):
+            message = f"--video {video} is the source itself"
+            raise InputError(message, code="same_file", expected="another file", hint="choose another name for --video")
+        yield VideoSink(video)
+    if window:
+        yield WindowSink(on_quit=station.stop)
+
+
+@contextmanager
+def _stop_on_signal(station: Station) -> Iterator[None]:
+    """End the stream in order on Ctrl-C and on SIGTERM; a second Ctrl-C interrupts at once."""
+
+    def stop(number: int, _: object) -> None:
+        station.stop()
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

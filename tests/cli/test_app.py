@@ -1,0 +1,221 @@
+"""The command line as a user meets it: real processes, real files, exit statuses and messages."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.factories import colour_frame
+
+GOOD = "reject: 0.1\nclasses:\n  - red\n  - green\n  - {name: blue, threshold: 0.2}\n"
+
+
+def edgezsl(*arguments, **options):
+    """Run the command and return what it did."""
+    command = [sys.executable, "-m", "edgezsl", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+@pytest.fixture
+def classes(tmp_path):
+    path = tmp_path / "classes.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, colour in enumerate(["red", "green", "blue"]):
+        cv2.imwrite(str(folder / f"{number}.png"), colour_frame(colour)[..., ::-1])
+    return folder
+
+
+def test_version_is_printed():
+    done = edgezsl("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("edgezsl 0.")
+
+
+@pytest.mark.parametrize("command", ["run", "embed", "check", "inspect", "doctor", "devices", "bench"])
+def test_every_command_has_help(command):
+    done = edgezsl(command, "--help")
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+
+
+def test_a_folder_of_pictures_becomes_lines_of_json(small_bundle, classes, pictures):
+    done = edgezsl("run", "--source", pictures, "--classes", classes, "--bundle", small_bundle.folder, "--jsonl", "-")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    answers = [line for line in lines if line["type"] == "recognition"]
+    assert [answer["regions"][0]["decision"] for answer in answers] == ["red", "green", "blue"]
+    assert [line["type"] for line in lines if line["type"] != "recognition"] == ["source_opened", "source_ended"]
+    assert "3 frames answered" in done.stderr
+    assert "engine:" in done.stderr
+
+
+def test_a_pack_answers_like_the_class_file_it_was_embedded_from(small_bundle, classes, pictures, tmp_path):
+    pack = tmp_path / "classes.safetensors"
+    assert edgezsl("embed", classes, "-o", pack, "--bundle", small_bundle.folder).returncode == 0
+
+    def regions(path):
+        common = ["--source", pictures, "--bundle", small_bundle.folder, "--engine", "onnx", "--jsonl", "-"]
+        lines = [json.loads(line) for line in edgezsl("run", *common, "--classes", path).stdout.splitlines()]
+        return [(line["classes"], line["regions"]) for line in lines if line["type"] == "recognition"]
+
+    assert regions(classes) == regions(pack) != []
+
+
+def test_classes_are_swapped_while_it_runs_and_a_bad_file_is_refused(small_bundle, classes, tmp_path):
+    lines = tmp_path / "lines.jsonl"
+    source = "synthetic:?width=64&height=48&fps=30"
+    command = [sys.executable, "-m", "edgezsl", "run", "--source", source, "--classes", classes]
+    process = subprocess.Popen(
+        [*command, "--bundle", small_bundle.folder, "--jsonl", lines], stderr=subprocess.PIPE, text=True
+    )
+
+    def wait_for(kind, count=1):
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            text = lines.read_text() if lines.exists() else ""
+            found = [json.loads(line) for line in text.splitlines() if f'"{kind}"' in line]
+            if len(found) >= count:
+                return found
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        pytest.fail(f"no {kind} came")
+
+    def replace(text):
+        new = classes.with_name("new")
+        new.write_text(text)
+        new.replace(classes)
+
+    wait_for("recognition")
+    replace("- yellow\n- cyan\n")
+    assert wait_for("classes_swapped")[0]["names"] == 2
+    replace("- yellow\n- yellow\n")
+    refusal = wait_for("classes_refused")[0]
+    assert (refusal["code"], refusal["line"], refusal["field"]) == ("duplicate_name", 2, "[1].name")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    answers = [json.loads(line) for line in lines.read_text().splitlines() if '"recognition"' in line]
+    assert {one["name"] for answer in answers if answer["revision"] == 2 for one in answer["regions"][0]["top"]} == {
+        "yellow",
+        "cyan",
+    }
+    assert answers[-1]["revision"] == 2
+    assert "1 swaps, 1 refusals" in process.stderr.read()
+
+
+def test_without_a_bundle_run_says_how_to_build_one(classes):
+    done = edgezsl("run", "--camera", "0", "--classes", classes)
+    assert done.returncode == 1
+    assert "make reference" in done.stderr
+
+
+def test_a_lost_or_absent_source_ends_with_status_1_and_one_line(small_bundle, classes):
+    done = edgezsl("run", "--source", "no/such.mp4", "--classes", classes, "--bundle", small_bundle.folder)
+    assert done.returncode == 1
+    assert "no/such.mp4" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        (["inspect", "no-such-thing", "--json"], 1, "not_found"),
+        (["devices", "show", "no-such-board", "--json"], 1, None),
+        (["run", "--camera", "0", "--source", "x"], 2, None),
+        (["run", "--bogus"], 2, None),
+        (["nonsense"], 2, None),
+    ],
+)
+def test_errors_have_a_status_and_a_code_and_no_traceback(arguments, status, code, tmp_path):
+    done = edgezsl(*arguments, cwd=tmp_path)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+    if code:
+        assert json.loads(done.stderr.splitlines()[-1])["error"]["code"] == code
+
+
+def test_a_refused_class_file_names_line_field_and_remedy(small_bundle, tmp_path):
+    path = tmp_path / "classes.yaml"
+    path.write_text("classes:\n  - name: cat\n    thresold: 0.2\n")
+    done = edgezsl("check", path, "--bundle", small_bundle.folder, "--json")
+    error = json.loads(done.stderr.splitlines()[-1])["error"]
+    assert done.returncode == 1
+    assert error["where"]["line"] == 3
+    assert error["where"]["field"] == "classes[0].thresold"
+    assert "threshold" in error["expected"]
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = edgezsl("--debug", "inspect", tmp_path / "absent.safetensors")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_check_gives_advice_and_status_0(small_bundle, tmp_path):
+    path = tmp_path / "classes.yaml"
+    path.write_text("- red\n- the red thing\n- blue\n")
+    done = edgezsl("check", path, "--bundle", small_bundle.folder, "--json")
+    assert done.returncode == 0
+    codes = {finding["code"] for finding in json.loads(done.stdout)["findings"]}
+    assert "no_threshold" in codes
+
+
+def test_embed_dry_run_writes_nothing(small_bundle, classes, tmp_path):
+    out = tmp_path / "pack.safetensors"
+    done = edgezsl("embed", classes, "-o", out, "--bundle", small_bundle.folder, "--dry-run", "--json")
+    assert json.loads(done.stdout)["classes"] == 3
+    assert not out.exists()
+
+
+def test_inspect_reads_bundle_pack_and_class_file(small_bundle, classes, tmp_path):
+    pack = tmp_path / "pack.safetensors"
+    edgezsl("embed", classes, "-o", pack, "--bundle", small_bundle.folder)
+    kinds = [
+        json.loads(edgezsl("inspect", path, "--json").stdout)["kind"] for path in (small_bundle.folder, pack, classes)
+    ]
+    assert kinds == ["bundle", "pack", "class_file"]
+    assert "red, green, blue" in edgezsl("inspect", pack).stdout
+
+
+def test_bench_reports_each_engine_and_the_machine(small_bundle):
+    done = edgezsl("bench", "--bundle", small_bundle.folder, "--runs", "5", "--classes", "10", "--json")
+    report = json.loads(done.stdout)
+    stages = " ".join(timing["stage"] for timing in report["timings"])
+    assert "onnxruntime" in stages
+    assert "preprocess" in stages
+    assert report["peak_mib"] > 0
+
+
+def test_a_reader_that_goes_away_is_not_an_error(small_bundle, classes):
+    command = f"{sys.executable} -m edgezsl run --source 'synthetic:?frames=2000' --as-fast-as-possible"
+    command += f" --classes {classes} --bundle {small_bundle.folder} --jsonl - | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["type"] == "source_opened"
+    assert done.returncode == 0, done.stderr
+
+
+def test_sigterm_ends_a_stream_in_order(small_bundle, classes, tmp_path):
+    lines = tmp_path / "lines.jsonl"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgezsl", "run", "--source", "synthetic:", "--classes", classes]
+        + ["--bundle", small_bundle.folder, "--jsonl", lines],
+        stderr=subprocess.DEVNULL,
+    )
+    while not (lines.exists() and "recognition" in lines.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert all(json.loads(line) for line in lines.read_text().splitlines())
