@@ -34,11 +34,20 @@ def read_regular(path: Path, *, max_bytes: int, error: type[InputError], follow:
     except OSError as cause:
         raise _cannot_open(cause, place, error) from cause
     except ValueError as cause:
-        raise error("the path holds a NUL character", code="not_found", where=Place(repr(str(path)))) from cause
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise error(f"this cannot be a path ({cause})", code="not_found", where=Place(repr(str(path)))) from cause
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
             raise error("this is not a regular file", code="not_a_file", where=place, expected="a regular file")
-        data = file.read(max_bytes + 1)
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            # `read(n)` allocates n bytes first: asking for the cap at once would need gigabytes for a small file.
+            data = file.read(min(found.st_size, max_bytes) + 1)
+            if len(data) > found.st_size:  # it has grown, or lies in /proc
+                data += file.read(max_bytes + 1 - len(data))
+    except OSError as cause:
+        raise _cannot_open(cause, place, error) from cause
+    finally:
+        os.close(descriptor)
     if len(data) > max_bytes:
         raise error(f"the file has more than {max_bytes} bytes", code="too_large", where=place)
     return data
@@ -53,21 +62,41 @@ def write_durably(path: Path, data: bytes) -> None:
     Raises:
         OSError: When the disk is full, the folder is absent or not writable; the old file is then untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("xb") as file:
+    temporary = sibling(path, "part")
+    with temporary.open("xb") as file:
+        try:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    flush_folder(path.parent)
+
+
+def sibling(path: Path, ending: str) -> Path:
+    """Return a hidden path beside `path` that no other process, thread or earlier crash has used.
+
+    Raises:
+        OSError: When `path` has no name of its own, as `/` and `.` have none.
+    """
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.{ending}")
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder to the disk, so that a rename in it survives a power cut.
+
+    Raises:
+        OSError: When it cannot be flushed.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _cannot_open(cause: OSError, place: Place, error: type[InputError]) -> InputError:
@@ -77,4 +106,4 @@ def _cannot_open(cause: OSError, place: Place, error: type[InputError]) -> Input
         return error("the file may not be read", code="not_readable", where=place, hint="check owner and mode")
     if cause.errno == errno.ELOOP:
         return error("this is a symbolic link", code="not_a_file", where=place, expected="a regular file")
-    return error(f"the file cannot be opened ({cause.strerror})", code="not_readable", where=place)
+    return error(f"the file cannot be read ({cause.strerror})", code="not_readable", where=place)

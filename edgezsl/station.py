@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from edgezsl.device import DeviceProfile
     from edgezsl.runtime.sinks import Sink
+    from edgezsl.runtime.sources import FrameSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,7 @@ class Station:
         self._held = ExitStack()
         self._watched: tuple[ClassSource, bytes] | None = None
         self._stream: Stream | None = None
+        self._stopped = False
 
     @classmethod
     def open(cls, settings: StationSettings) -> Station:
@@ -117,13 +119,16 @@ class Station:
         """
         settings = self._settings
 
-        def open_it() -> object:
+        def open_it() -> FrameSource:
             return open_source(
                 settings.source, as_fast_as_possible=settings.as_fast_as_possible, timeout_s=settings.stall_s
             )
 
-        reader = FrameReader(open_it, public_name(settings.source), stall_s=settings.stall_s)  # type: ignore[arg-type]
+        name, prepare = public_name(settings.source), self.recognizer.prepare
+        reader = FrameReader(open_it, name, stall_s=settings.stall_s, prepare=prepare)  # type: ignore[arg-type]
         stream = self._stream = Stream(reader, self.recognizer, sinks)
+        if self._stopped:  # before there was a stream to stop
+            stream.stop()
         if self._watched is not None:
             source, data = self._watched
             origin = redacted(str(source.path))
@@ -134,6 +139,7 @@ class Station:
 
     def stop(self) -> None:
         """End `run` after the frame at hand. From any thread or signal handler."""
+        self._stopped = True
         if self._stream is not None:
             self._stream.stop()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgezsl.classes import LARGEST_FILE
-from edgezsl.errors import ClassFileError, EdgezslError, PackError
+from edgezsl.errors import ClassFileError, EdgezslError, PackError, TransientError
 from edgezsl.files import read_regular
 from edgezsl.pack import LARGEST_PACK
 from edgezsl.prototypes import ClassPrototypes
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 PACK_SUFFIX = ".safetensors"
 SETTLE_S = 0.2
-POLL_S = 5.0  # beside the watcher
-POLL_ALONE_S = 1.0
+POLL_S = 1.0  # beside the operating system's notices, and instead of them where there are none
 _DEBOUNCE_MS = 40
 _STEP_MS = 10
 
@@ -103,7 +102,7 @@ class ClassWatcher:
             self._thread.join()
 
     def _run(self) -> None:
-        seen = None
+        seen: tuple[int, ...] | None = ()  # not None: that is an absent file
         for _ in self._ticks():
             stamp = _stamp(self._source.path)
             if stamp != seen:
@@ -113,12 +112,8 @@ class ClassWatcher:
     def _ticks(self) -> Iterator[None]:
         """Yield once at the start, at every change in the folders, and at every poll."""
         yield
-        try:
-            from watchfiles import watch
-        except ImportError:
-            while not self._stopping.wait(POLL_ALONE_S):
-                yield
-            return
+        from watchfiles import watch
+
         path = self._source.path
         folders = {path.absolute().parent, Path(os.path.realpath(path)).parent}
         changes = watch(
@@ -132,8 +127,12 @@ class ClassWatcher:
             recursive=False,
             raise_interrupt=False,
         )
-        for _ in changes:
-            yield
+        try:
+            for _ in changes:
+                yield
+        except (OSError, RuntimeError):  # no more watches to be had, or the folder went away: the poll goes on
+            while not self._stopping.wait(POLL_S):
+                yield
 
     def _judge(self) -> None:
         try:
@@ -144,11 +143,14 @@ class ClassWatcher:
             self._judged = digest
             self._deliver(self._source.prototypes(data))
         except EdgezslError as fault:
+            # What cannot be read has no content to be judged by: its code stands for it.
             if fault.code in {"not_found", "not_readable", "not_a_file", "too_large"}:
                 if self._judged == fault.code:
                     return
                 self._judged = fault.code
             self._deliver(fault)
+        except Exception as defect:  # noqa: BLE001  # the seam of this thread: dead, it would freeze the classes unseen
+            self._deliver(TransientError(f"a defect of edgezsl: {defect!r}", code="internal", hint="please report it"))
 
     def _settled(self) -> bytes:
         """Return the file's content once two readings agree."""

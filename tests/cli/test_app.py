@@ -75,7 +75,7 @@ def test_a_pack_answers_like_the_class_file_it_was_embedded_from(small_bundle, c
 
 def test_classes_are_swapped_while_it_runs_and_a_bad_file_is_refused(small_bundle, classes, tmp_path):
     lines = tmp_path / "lines.jsonl"
-    source = "synthetic:?width=64&height=48&fps=30"
+    source = "synthetic:?width=160&height=120&fps=30"
     command = [sys.executable, "-m", "edgezsl", "run", "--source", source, "--classes", classes]
     process = subprocess.Popen(
         [*command, "--bundle", small_bundle.folder, "--jsonl", lines], stderr=subprocess.PIPE, text=True
@@ -209,8 +209,20 @@ def test_a_reader_that_goes_away_is_not_an_error(small_bundle, classes):
 def test_sigterm_ends_a_stream_in_order(small_bundle, classes, tmp_path):
     lines = tmp_path / "lines.jsonl"
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgezsl", "run", "--source", "synthetic:", "--classes", classes]
-        + ["--bundle", small_bundle.folder, "--jsonl", lines],
+        [
+            sys.executable,
+            "-m",
+            "edgezsl",
+            "run",
+            "--source",
+            "synthetic:",
+            "--classes",
+            classes,
+            "--bundle",
+            small_bundle.folder,
+            "--jsonl",
+            lines,
+        ],
         stderr=subprocess.DEVNULL,
     )
     while not (lines.exists() and "recognition" in lines.read_text()):

@@ -183,3 +183,36 @@ def test_a_pack_is_watched_like_a_class_file_and_needs_no_child(tmp_path, watchi
     colour_prototypes("green", "blue").write(path)
     assert deliveries.wait_for(1)[0].names == ("green", "blue")
     assert embedder.pid is None
+
+
+def test_a_folder_that_is_replaced_whole_is_still_followed(tmp_path, watching):
+    folder = tmp_path / "config"
+    folder.mkdir()
+    path = folder / "classes.yaml"
+    path.write_text("- red\n")
+    deliveries = watching(path)
+    folder.rename(tmp_path / "old")
+    folder.mkdir()
+    path.write_text("- blue\n")
+    deliveries.wait_for(1)
+    assert deliveries.names[-1] == ("blue",)
+
+
+def test_a_defect_while_reading_is_reported_and_the_watcher_lives(tmp_path, small_bundle):
+    class Defective(ClassSource):
+        def prototypes(self, data):
+            if b"boom" in data:
+                raise ZeroDivisionError("a defect")
+            return colour_prototypes("red")
+
+    path = tmp_path / "classes.yaml"
+    path.write_text("- red\n")
+    deliveries = Deliveries()
+    watcher = ClassWatcher(Defective(path, small_bundle.manifest.space, None), deliveries, settle_s=0.02)
+    watcher.start(path.read_bytes())
+    replace(path, "- boom\n")
+    deliveries.wait_for(1)
+    replace(path, "- green\n")
+    deliveries.wait_for(2)
+    watcher.close()
+    assert deliveries.names == ["internal", ("red",)]

@@ -1,0 +1,83 @@
+"""A station opens everything that a stream needs, and leaves nothing behind."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from edgezsl.errors import ClassFileError, InputError, ProfileError
+from edgezsl.station import Station, StationSettings
+from tests.fakes import RecordingSink
+
+
+@pytest.fixture
+def settings(small_bundle, tmp_path):
+    path = tmp_path / "classes.yaml"
+    path.write_text("- red\n- green\n")
+
+    def make(**changes):
+        values = {"source": "synthetic:?width=160&height=120&frames=5", "classes": path, "bundle": small_bundle.folder}
+        return StationSettings(**{**values, "as_fast_as_possible": True, **changes})
+
+    return make
+
+
+def children():
+    """Return the process ids of this process's children."""
+    return [pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
+
+
+def threads_left():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("edgezsl[")]
+
+
+def test_a_station_answers_every_frame_and_leaves_no_thread_and_no_child(settings):
+    sink = RecordingSink()
+    with Station.open(settings()) as station:
+        assert len(children()) == 1  # it embedded the class file
+        summary = station.run([sink])
+    assert summary.answered == len(sink.answers) == 5
+    assert threads_left() == []
+    assert children() == []
+
+
+def test_the_engine_is_chosen_by_the_device_profile_and_the_reason_is_said(settings):
+    with Station.open(settings(device="raspberry-pi-5")) as station:
+        assert "onnxruntime" in station.engine
+        assert "raspberry-pi-5" in station.engine
+
+
+def test_an_engine_that_was_asked_for_is_taken(settings):
+    with Station.open(settings(engine="openvino", threads=1)) as station:
+        assert "openvino" in station.engine
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"engine": "abacus"}, InputError),
+        ({"precision": "int8"}, InputError),
+        ({"device": "no-such-board"}, ProfileError),
+    ],
+)
+def test_a_station_that_cannot_open_leaves_nothing_behind(settings, changes, error):
+    with pytest.raises(error):
+        Station.open(settings(**changes))
+    assert threads_left() == []
+
+
+def test_a_bad_first_class_file_ends_the_start_with_its_line(settings, tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("- red\n- red\n")
+    with pytest.raises(ClassFileError) as caught:
+        Station.open(settings(classes=path))
+    assert caught.value.where.line == 2
+    assert threads_left() == []
+
+
+def test_a_station_stopped_before_it_runs_does_not_run(settings):
+    sink = RecordingSink()
+    with Station.open(settings(source="synthetic:?width=160&height=120")) as station:
+        station.stop()
+        assert station.run([sink]).answered == 0
+    assert sink.closed
