@@ -125,7 +125,7 @@ class Station:
             )
 
         name, prepare = public_name(settings.source), self.recognizer.prepare
-        reader = FrameReader(open_it, name, stall_s=settings.stall_s, prepare=prepare)  # type: ignore[arg-type]
+        reader = FrameReader(open_it, name, stall_s=settings.stall_s, prepare=prepare)
         stream = self._stream = Stream(reader, self.recognizer, sinks)
         if self._stopped:  # before there was a stream to stop
             stream.stop()

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgezsl.errors import ClassFileError, Place, shown
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _BRACKETS = re.compile(rb"[\[\]{}]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.1, section 5.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,11 @@ class YamlLimits:
 
 @dataclass(slots=True)
 class Scalar:
-    """A scalar: its text, never retyped, and its line from 1."""
+    """A scalar: its text, never retyped, its line from 1, and whether it stood in quotes or a block."""
 
     text: str
     line: int
+    quoted: bool = False
 
 
 @dataclass(slots=True)
@@ -73,12 +79,20 @@ def parse_yaml(data: bytes, *, file: str, limits: YamlLimits | None = None) -> N
     limits = limits or YamlLimits()
     _check_bytes(data, file, limits)
     builder = _Builder(file, limits)
+    for event in _events(data, file):
+        builder.take(event)
+    if builder.root is None:
+        raise _empty(file)
+    return builder.root
+
+
+def _events(data: bytes, file: str) -> Iterator[Any]:
+    """Yield PyYAML's events; its exceptions end here."""
     import yaml
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        for event in yaml.parse(data, Loader=loader):
-            builder.take(event)
+        yield from yaml.parse(data, Loader=loader)
     except yaml.MarkedYAMLError as cause:
         line = cause.problem_mark.line + 1 if cause.problem_mark else None
         raise ClassFileError(
@@ -87,22 +101,25 @@ def parse_yaml(data: bytes, *, file: str, limits: YamlLimits | None = None) -> N
             where=Place(file, line),
             hint="check the indentation, quotes and brackets at this line and the one above",
         ) from cause
-    except yaml.YAMLError as cause:  # the reader's: characters that YAML does not allow
+    except (yaml.YAMLError, ValueError, OverflowError) as cause:  # "\\UFFFFFFFF", where PyYAML has no libyaml
         reason = str(cause).splitlines()[0]
-        raise ClassFileError(f"this is not YAML text ({reason})", code="not_text", where=Place(file)) from cause
-    if builder.root is None:
-        raise _empty(file)
-    return builder.root
+        hint = "write it anew in a plain text editor"
+        raise ClassFileError(f"this is not YAML ({reason})", code="not_yaml", where=Place(file), hint=hint) from cause
 
 
 def _empty(file: str) -> ClassFileError:
-    return ClassFileError("the file is empty", code="empty", where=Place(file), expected="at least one class")
+    return ClassFileError(
+        "the file is empty",
+        code="empty",
+        where=Place(file),
+        expected="at least one class",
+        hint="write a name on a line of its own, after a dash: - cat",
+    )
 
 
 def _check_bytes(data: bytes, file: str, limits: YamlLimits) -> None:
     if len(data) > limits.bytes:
-        message = f"the file has {len(data)} bytes"
-        raise ClassFileError(message, code="too_large", where=Place(file), expected=f"at most {limits.bytes}")
+        raise _too_large(f"the file has {len(data)} bytes", Place(file), limits.bytes)
     try:
         text = data.decode()
     except UnicodeDecodeError as cause:
@@ -115,11 +132,23 @@ def _check_bytes(data: bytes, file: str, limits: YamlLimits) -> None:
         ) from cause
     if not text.strip("\ufeff \t\r\n"):
         raise _empty(file)
+    if odd := _NOT_TEXT.search(text):
+        raise _not_text(f"U+{ord(odd[0]):04X}", Place(file, text.count("\n", 0, odd.start()) + 1))
     depth = 0
     for match in _BRACKETS.finditer(data):
         depth = depth + 1 if match[0] in b"[{" else max(0, depth - 1)
         if depth > limits.depth:
             raise _too_deep(file, data.count(b"\n", 0, match.start()) + 1, limits)
+
+
+def _not_text(character: str, where: Place) -> ClassFileError:
+    hint = "remove it; it can be seen with: cat -A"
+    return ClassFileError(f"the character {character} is not text", code="not_text", where=where, hint=hint)
+
+
+def _too_large(message: str, where: Place, most: int) -> ClassFileError:
+    hint = "split the classes over several files, or embed them on a workstation: edgezsl embed"
+    return ClassFileError(message, code="too_large", where=where, expected=f"at most {most}", hint=hint)
 
 
 def _too_deep(file: str, line: int, limits: YamlLimits) -> ClassFileError:
@@ -128,7 +157,7 @@ def _too_deep(file: str, line: int, limits: YamlLimits) -> ClassFileError:
         code="too_deep",
         where=Place(file, line),
         expected=f"at most {limits.depth} levels",
-        hint="close every bracket",
+        hint="close every bracket, also those inside a text",
     )
 
 
@@ -148,7 +177,9 @@ class _Builder:
         match type(event).__name__:
             case "ScalarEvent":
                 self._refuse_extras(event, line)
-                self._add(Scalar(event.value, line), plain=event.style is None)
+                if _SURROGATE.search(event.value):  # an escape that libyaml refuses, and PyYAML's own parser does not
+                    raise _not_text("half of a surrogate pair", Place(self._file, line))
+                self._add(Scalar(event.value, line, quoted=bool(event.style)))  # plain: libyaml says "", PyYAML None
             case "SequenceStartEvent" | "MappingStartEvent" as kind:
                 self._refuse_extras(event, line)
                 self._start(Sequence(line) if kind == "SequenceStartEvent" else Mapping(line), line)
@@ -156,7 +187,7 @@ class _Builder:
                 self._open.pop()
                 self._keys.pop()
             case "AliasEvent":
-                raise self._left_out(f"the alias *{event.anchor}", line)
+                raise self._left_out(f"the alias {shown('*' + event.anchor)}", line)
             case "DocumentStartEvent":
                 if self.root is not None:
                     raise self._left_out("a second document", line)
@@ -164,21 +195,17 @@ class _Builder:
                     raise self._left_out("a directive (%)", line)
 
     def _start(self, node: Sequence | Mapping, line: int) -> None:
-        self._add(node, plain=False)
+        self._add(node)
         self._open.append(node)
         self._keys.append(None)
         if len(self._open) > self._limits.depth:
             raise _too_deep(self._file, line, self._limits)
 
-    def _add(self, node: Node, *, plain: bool) -> None:
+    def _add(self, node: Node) -> None:
         self._nodes += 1
         if self._nodes > self._limits.nodes:
-            raise ClassFileError(
-                f"more than {self._limits.nodes} values",
-                code="too_large",
-                where=Place(self._file, node.line),
-                expected=f"at most {self._limits.nodes}",
-            )
+            place = Place(self._file, node.line)
+            raise _too_large(f"there are more than {self._limits.nodes} values", place, self._limits.nodes)
         if not self._open:
             self.root = node
             return
@@ -188,17 +215,23 @@ class _Builder:
             return
         key = self._keys[-1]
         if key is None:
-            self._keys[-1] = self._checked_key(parent, node, plain=plain)
+            self._keys[-1] = self._checked_key(parent, node)
         else:
             parent.items[key.text] = node
             parent.key_lines[key.text] = key.line
             self._keys[-1] = None
 
-    def _checked_key(self, parent: Mapping, node: Node, *, plain: bool) -> Scalar:
+    def _checked_key(self, parent: Mapping, node: Node) -> Scalar:
         place = Place(self._file, node.line)
         if not isinstance(node, Scalar):
-            raise ClassFileError("a key is a list or a mapping", code="bad_key", where=place, expected="a word")
-        if plain and node.text == "<<":
+            raise ClassFileError(
+                "a key is a list or a mapping",
+                code="bad_key",
+                where=place,
+                expected="a word",
+                hint="quote a text that begins with a bracket or a brace",
+            )
+        if node.text == "<<" and not node.quoted:
             raise self._left_out("the merge key <<", node.line)
         if node.text in parent.items:
             raise ClassFileError(
@@ -211,7 +244,7 @@ class _Builder:
 
     def _refuse_extras(self, event: Any, line: int) -> None:
         if event.anchor is not None:
-            raise self._left_out(f"the anchor &{event.anchor}", line)
+            raise self._left_out(f"the anchor {shown('&' + event.anchor)}", line)
         if event.tag is not None:
             raise self._left_out(f"the tag {shown(event.tag)}", line)
 

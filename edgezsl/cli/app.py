@@ -70,15 +70,20 @@ def main() -> int:
         return end.code if isinstance(end.code, int) else _REFUSED
     except _Interrupted:
         return _INTERRUPTED
-    except BrokenPipeError:  # who read our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _DONE
+    except BrokenPipeError:
+        return _output_gone()
     except EdgezslError as fault:
-        return _report(fault)
+        return _output_gone() if isinstance(fault.__cause__, BrokenPipeError) else _report(fault)
     except Exception as fault:  # noqa: BLE001  # the last seam: a defect of ours must not greet a user with a traceback
         message = f"a defect of edgezsl: {type(fault).__name__}: {fault}"
         hint = "run it again with `edgezsl --debug …` and report what it prints"
         return _report(EdgezslError(message, code="internal", hint=hint))
+    return _DONE
+
+
+def _output_gone() -> int:
+    """End in peace when whoever read our output has gone, as `edgezsl run --jsonl - | head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
     return _DONE
 
 

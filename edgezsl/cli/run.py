@@ -96,14 +96,14 @@ def _outputs(uri: str, station: Station, jsonl: str | None, video: Path | None, 
     from edgezsl.runtime.sinks import JsonLinesSink, VideoSink, WindowSink
 
     if jsonl is not None:
-        yield JsonLinesSink(jsonl, standard_output=sys.stdout)
+        yield JsonLinesSink.open(jsonl, standard_output=sys.stdout)
     if video is not None:
         if str(video) == uri.removeprefix("file:"):
             message = f"--video {video} is the source itself"
             raise InputError(message, code="same_file", expected="another file", hint="choose another name for --video")
-        yield VideoSink(video)
+        yield VideoSink.open(video)
     if window:
-        yield WindowSink(on_quit=station.stop)
+        yield WindowSink.open(on_quit=station.stop)
 
 
 @contextmanager
