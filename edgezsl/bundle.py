@@ -7,7 +7,6 @@ against the manifest as it is read, so that the bytes which were proved are the 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import stat
 from dataclasses import dataclass, replace
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgezsl.contract import CHANNELS
 from edgezsl.errors import BundleError, Place, shown
-from edgezsl.files import read_regular, write_durably
+from edgezsl.files import flush_folder, read_regular, sibling, write_durably
 from edgezsl.manifest import FileEntry, Manifest
 from edgezsl.records import canonical_json, parse_json, sha256_hex
 
@@ -32,7 +32,6 @@ TEXT_ENCODER = "text_encoder.onnx"
 TOKENIZER = "tokenizer.json"
 SEMANTIC_MAP = "semantic_map.onnx"
 LARGEST_MANIFEST = 16 << 20  # bytes
-LARGEST_FILE = 8 << 30  # bytes
 LEAST_GOLDEN_FRAMES = 32
 _BLOCK = 1 << 20
 _FRAME = "frame."
@@ -77,23 +76,37 @@ class GoldenSet:
 
         try:
             tensors = load(data)
-        except SafetensorError as cause:
+        except (SafetensorError, KeyError) as cause:  # KeyError: a dtype that numpy does not have
             raise BundleError(f"the golden set is damaged ({cause})", code="damaged", where=Place(file)) from cause
         frames = tuple(tensors.pop(name) for name in sorted(tensors) if name.startswith(_FRAME))
         wanted = {"prototypes", "scores", *(f"embeddings.{precision}" for precision in manifest.image_encoders)}
         if set(tensors) != wanted:
-            odd = sorted(set(tensors) ^ wanted)
-            raise BundleError(f"the golden set's tensors differ by {odd}", code="bad_golden", where=Place(file))
+            odd = shown(sorted(set(tensors) ^ wanted))
+            raise _bad_golden(file, f"the golden set's tensors differ by {odd}", "those of the manifest's encoders")
         if len(frames) < LEAST_GOLDEN_FRAMES:
-            message = f"the golden set has {len(frames)} frames"
-            raise BundleError(message, code="bad_golden", where=Place(file), expected=f"at least {LEAST_GOLDEN_FRAMES}")
+            raise _bad_golden(file, f"the golden set has {len(frames)} frames", f"at least {LEAST_GOLDEN_FRAMES}")
         embeddings = {precision: tensors[f"embeddings.{precision}"] for precision in manifest.image_encoders}
-        shape = (len(frames), manifest.space.dim)
-        for precision, array in embeddings.items():
-            if array.shape != shape or not np.isfinite(array).all():
-                message = f"the golden embeddings of {precision} are {array.shape}"
-                raise BundleError(message, code="bad_golden", where=Place(file), expected=f"finite, {shape}")
-        return cls(frames, embeddings, tensors["prototypes"], tensors["scores"])
+        golden = cls(frames, embeddings, tensors["prototypes"], tensors["scores"])
+        golden._check(manifest.space.dim, file)
+        return golden
+
+    def _check(self, dim: int, file: str) -> None:
+        count, rows = len(self.frames), len(self.prototypes)
+        wanted = {f"embeddings.{precision}": (array, (count, dim)) for precision, array in self.embeddings.items()}
+        wanted |= {"prototypes": (self.prototypes, (rows, dim)), "scores": (self.scores, (count, rows))}
+        for name, (array, shape) in wanted.items():
+            if array.dtype != np.float32 or array.shape != shape or not np.isfinite(array).all():
+                raise _bad_golden(file, f"{name} is {array.dtype} {array.shape}", f"finite float32 {shape}")
+        for precision, array in self.embeddings.items():
+            if not array.any(axis=1).all():
+                raise _bad_golden(file, f"embeddings.{precision} holds a zero row", "a direction for every frame")
+        for number, frame in enumerate(self.frames):
+            if frame.dtype != np.uint8 or frame.shape[2:] != (CHANNELS,) or not frame.size:
+                raise _bad_golden(file, f"frame {number} is {frame.dtype} {frame.shape}", "uint8 (H, W, 3)")
+
+
+def _bad_golden(file: str, message: str, expected: str) -> BundleError:
+    return BundleError(message, code="bad_golden", where=Place(file), expected=expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +131,14 @@ class Bundle:
             BundleError: When the folder is not a bundle, or files are missing, altered or not listed.
             ContractError: When the manifest's contract or space is out of range.
         """
+        try:
+            return cls._open(folder)
+        except OSError as cause:
+            message = f"the bundle cannot be read ({cause.strerror})"
+            raise BundleError(message, code="not_readable", where=Place(str(folder))) from cause
+
+    @classmethod
+    def _open(cls, folder: Path) -> Bundle:
         if not folder.is_dir():
             raise BundleError(
                 "there is no such folder" if not folder.exists() else "this is not a folder",
@@ -140,33 +161,35 @@ class Bundle:
 
     @classmethod
     def write(cls, folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
-        """Write a bundle: complete or not at all, replacing the one that stood there.
+        """Write a bundle: complete or not at all, replacing a bundle that stood there and nothing else.
 
         Args:
-            folder: The directory to make; its parent must exist.
+            folder: The directory to make, with its parents.
             manifest: The manifest; its `files` are computed here.
             files: Every other file, by name.
 
         Raises:
-            BundleError: When a file cannot be written, or manifest and files contradict each other.
+            BundleError: When a file cannot be written, manifest and files contradict each other, or something stands
+                there that is not a bundle.
         """
         entries = {name: FileEntry(sha256_hex(data), len(data)) for name, data in sorted(files.items())}
         complete = replace(manifest, files=entries)
-        partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         try:
+            _check_replaceable(folder)
+            target = folder.absolute()
+            partial = sibling(target, "part")
             partial.mkdir(parents=True)
-            for name, data in files.items():
-                write_durably(partial / name, data)
-            write_durably(partial / MANIFEST, canonical_json(complete.to_json()))
-            cls.open(partial)
-            if folder.exists():
-                shutil.rmtree(folder)
-            partial.rename(folder)
+            try:
+                for name, data in files.items():
+                    write_durably(partial / name, data)
+                write_durably(partial / MANIFEST, canonical_json(complete.to_json()))
+                cls.open(partial)
+                _put(partial, target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
         except OSError as cause:
             message = f"the bundle cannot be written ({cause.strerror})"
             raise BundleError(message, code="not_writable", where=Place(str(folder))) from cause
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         return cls.open(folder)
 
     def has(self, name: str) -> bool:
@@ -197,12 +220,42 @@ class Bundle:
         return GoldenSet.from_bytes(self.read(GOLDEN), self.manifest, file=str(self.folder / GOLDEN))
 
 
+def _check_replaceable(folder: Path) -> None:
+    """Check that nothing but an older bundle would be lost."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise BundleError("this is not a folder", code="not_a_bundle", where=Place(str(folder)), hint="choose another")
+    if folder.exists() and not (folder / MANIFEST).exists() and any(folder.iterdir()):
+        raise BundleError(
+            "the folder holds files and is not a bundle",
+            code="not_a_bundle",
+            where=Place(str(folder)),
+            expected="a bundle, an empty folder, or none",
+            hint="choose another folder",
+        )
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """Rename a finished folder into place; the older one goes only when the new one stands."""
+    older = sibling(folder, "old")
+    if folder.exists():
+        folder.rename(older)
+    try:
+        partial.rename(folder)
+    except OSError:
+        if older.exists():
+            older.rename(folder)
+        raise
+    flush_folder(folder.parent)
+    shutil.rmtree(older, ignore_errors=True)
+
+
 def _verify(folder: Path, manifest: Manifest) -> None:
     """Compare the folder with the manifest, and report every difference at once."""
     present = {path.name for path in folder.iterdir()} - {MANIFEST}
-    listed = set(manifest.files)
+    listed, encoders = set(manifest.files), set(manifest.image_encoders.values())
     faults = [f"{name} is missing" for name in sorted(listed - present)]
     faults += [f"{shown(name)} is not listed" for name in sorted(present - listed)]
+    faults += [f"the image encoder {name} is not listed" for name in sorted(encoders - listed - present)]
     for name in sorted(listed & present):
         fault = _file_fault(folder / name, manifest.files[name])
         if fault:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from edgezsl.errors import ClassFileError, Place, shown
 from edgezsl.files import read_regular
-from edgezsl.names import canonical_name, name_fault
+from edgezsl.names import LONGEST_NAME, canonical_name, name_fault
 from edgezsl.strict_yaml import Mapping, Node, Scalar, Sequence, YamlLimits, parse_yaml
 
 if TYPE_CHECKING:
@@ -27,8 +27,11 @@ MOST_TEXTS = 64  # synonyms, descriptions or examples of a class
 MOST_TEMPLATES = 128
 LONGEST_TEXT = 2_000  # characters
 LARGEST_FILE = YamlLimits().bytes
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+LARGEST_NUMBER = 1e30  # what a class pack takes: finite in float32
+# No two parts can take the same digit: a long number that ends in a letter is refused in linear time.
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _INDEX = re.compile(r"[0-9]{1,9}")
+_WORD = re.compile(r"[\w -]{1,40}")
 _TOP_KEYS = ("templates", "reject", "seen_penalty", "classes")
 _CLASS_KEYS = ("name", "synonyms", "descriptions", "attributes", "examples", "vector", "threshold", "negative")
 _KIND_KEYS: dict[str, Kind] = {
@@ -38,7 +41,22 @@ _KIND_KEYS: dict[str, Kind] = {
     "examples": "examples",
     "vector": "vector",
 }
-
+_HINTS = {
+    "bad_key": "number the names, as in names: {0: cat, 1: dog}",
+    "bad_name": f"type it anew, in at most {LONGEST_NAME} visible characters",
+    "bad_template": "put {} where the name goes, as in: a photo of a {}.",
+    "duplicate_key": "keep one of the two",
+    "empty": "write the text, or remove its line",
+    "missing_key": "give the class a name, as in: - name: cat",
+    "no_classes": "write a name on a line of its own, after a dash: - cat",
+    "not_a_flag": "write true or false, in small letters",
+    "not_a_number": "write it in digits, as in 0.25",
+    "out_of_range": "change it, or remove the key",
+    "too_long": "shorten it, or split it in two",
+    "too_many": "split the classes over several files",
+    "two_kinds": "keep one of them, or make two classes",
+    "wrong_type": "write it as docs/classes-file.md shows",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +89,11 @@ class ClassEntry:
     negative: bool = False
     lines: MappingLike[str, int] = field(default_factory=dict)
 
-    def at(self, name: str) -> Place:
-        """Return the place of the field `name` of this class."""
-        path = f"{self.place.field}.{name}" if self.place.field else name
-        return Place(self.place.file, self.lines.get(name, self.place.line), path)
+    def at(self, name: str, key: str | None = None) -> Place:
+        """Return the place of the field `name` of this class, or of `key` inside it."""
+        path = field_path(self.place.field or "", name)
+        line = self.lines.get(name, self.place.line)
+        return Place(self.place.file, line, path if key is None else field_path(path, key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +148,7 @@ class _Reader:
         if isinstance(root, Sequence):
             return ClassFile(self._file, self._entries(root, ""))
         if isinstance(root, Scalar):
-            raise self._refuse(
-                root, "", f"the file holds only the word {shown(root.text)}", "wrong_type", "a list of classes"
-            )
+            raise self._refuse(root, "", f"the file is one word, {shown(root.text)}", "wrong_type", "a list of classes")
         if "names" in root.items:
             self._check_keys(root, "", ("names",))
             return ClassFile(self._file, self._names(root.items["names"]))
@@ -152,12 +169,13 @@ class _Reader:
             return self._entries(node, "names")
         if isinstance(node, Scalar):
             raise self._refuse(
-                node, "names", f"{shown(node.text)} is one word", "wrong_type", "a list or numbered names"
+                node, "names", f"{shown(node.text)} is one word", "wrong_type", "a list, or numbers first"
             )
         for key in node.items:
             if not _INDEX.fullmatch(key):
                 place = Scalar(key, node.key_lines[key])
-                raise self._refuse(place, f"names.{key}", f"the key {shown(key)}", "bad_key", "a number from 0")
+                path = field_path("names", key)
+                raise self._refuse(place, path, f"the key {shown(key)} is no number", "bad_key", "a number from 0")
         if len({int(key) for key in node.items}) != len(node.items):
             raise self._refuse(node, "names", "two keys are the same number", "duplicate_key", "each number once")
         ordered = sorted(node.items, key=int)
@@ -180,7 +198,7 @@ class _Reader:
                 raise ClassFileError(
                     f"the class {shown(entry.name)} stands on line {other.place.line} too",
                     code="duplicate_name",
-                    where=entry.at("name"),
+                    where=entry.at("name") if entry.lines else entry.place,
                     expected="each name once",
                     hint="rename one, or make it a synonym of the other",
                 )
@@ -213,15 +231,13 @@ class _Reader:
         if len(found) > 1:
             keys = " and ".join(found.values())
             last = node.items[list(found.values())[-1]]
-            raise self._refuse(
-                last, path, f"the class is given by {keys}", "two_kinds", "one kind of semantics per class"
-            )
+            raise self._refuse(last, path, f"the class is given by {keys}", "two_kinds", "one kind of semantics")
         return next(iter(found), "words")
 
     def _name(self, node: Node, path: str) -> str:
         if not isinstance(node, Scalar):
             raise self._refuse(node, path, "the name is not one text", "wrong_type", "a word or a phrase")
-        fault = name_fault(node.text)
+        fault = name_fault(node.text) or name_fault(canonical_name(node.text))  # NFC may lengthen it
         if fault:
             raise self._refuse(node, path, f"the name {shown(node.text)} {fault}", "bad_name", "a visible name")
         return canonical_name(node.text)
@@ -236,7 +252,7 @@ class _Reader:
             return []
         where = f"{path}.{key}".lstrip(".")
         if not isinstance(node, Sequence):
-            raise self._refuse(node, where, f"{key} is not a list", "wrong_type", f"a list, as in {key}: [one, two]")
+            raise self._refuse(node, where, f"{key} is not a list", "wrong_type", f"as in {key}: [first, second]")
         if not 1 <= len(node.items) <= most:
             raise self._refuse(node, where, f"{key} has {len(node.items)} items", "out_of_range", f"1 to {most}")
         return node.items
@@ -244,11 +260,11 @@ class _Reader:
     def _text(self, node: Node, path: str) -> str:
         if not isinstance(node, Scalar):
             raise self._refuse(node, path, "this is not one text", "wrong_type", "a text")
-        text = canonical_name(node.text)
-        if not text or len(text) > LONGEST_TEXT:
+        text = node.text.strip()
+        if not text or len(text) > LONGEST_TEXT:  # before NFC, which is quadratic in the marks on one letter
             code = "too_long" if text else "empty"
             raise self._refuse(node, path, f"the text has {len(text)} characters", code, f"1 to {LONGEST_TEXT}")
-        return text
+        return canonical_name(text)
 
     def _templates(self, root: Mapping) -> tuple[str, ...] | None:
         items = self._items(root, "templates", "", MOST_TEMPLATES)
@@ -257,9 +273,8 @@ class _Reader:
             path = f"templates[{number}]"
             text = self._text(item, path)
             if text.count(SLOT) != 1:
-                raise self._refuse(
-                    item, path, f"the template {shown(text)}", "bad_template", "{} in it once, for the name"
-                )
+                message = f"the template {shown(text)} has not one place for the name"
+                raise self._refuse(item, path, message, "bad_template", "{} once")
             templates.append(text)
         return tuple(templates) or None
 
@@ -269,10 +284,9 @@ class _Reader:
             return {}
         where = f"{path}.attributes"
         if not isinstance(node, Mapping) or not node.items:
-            raise self._refuse(
-                node, where, "attributes is not a mapping", "wrong_type", "names with numbers, as in {stripes: 1}"
-            )
-        return {name: self._as_number(value, f"{where}.{name}") for name, value in node.items.items()}
+            expected = "names with numbers, as in {stripes: 1}"
+            raise self._refuse(node, where, "attributes is no mapping, or empty", "wrong_type", expected)
+        return {name: self._as_number(value, field_path(where, name)) for name, value in node.items.items()}
 
     def _vector(self, owner: Mapping, path: str) -> tuple[float, ...]:
         items = self._items(owner, "vector", path, YamlLimits().nodes)
@@ -285,9 +299,10 @@ class _Reader:
     def _as_number(self, node: Node, path: str) -> float:
         text = node.text if isinstance(node, Scalar) else ""
         number = float(text) if _NUMBER.fullmatch(text) else float("nan")
-        if not abs(number) < float("inf"):
-            found = shown(text) if isinstance(node, Scalar) else "this"
-            raise self._refuse(node, path, f"{found} is not a number", "not_a_number", "a finite number such as 0.25")
+        if not abs(number) <= LARGEST_NUMBER:
+            found = shown(text) if isinstance(node, Scalar) else "a list or mapping"
+            fault = "is too large" if _NUMBER.fullmatch(text) else "is not a number"
+            raise self._refuse(node, path, f"{found} {fault}", "not_a_number", f"a number within ±{LARGEST_NUMBER:g}")
         return number
 
     def _flag(self, owner: Mapping, key: str, path: str) -> bool:
@@ -303,12 +318,27 @@ class _Reader:
     def _check_keys(self, node: Mapping, path: str, allowed: tuple[str, ...]) -> None:
         for key in node.items:
             if key not in allowed:
-                place = Scalar(key, node.key_lines[key])
-                expected = f"one of {', '.join(allowed)}"
-                raise self._refuse(
-                    place, f"{path}.{key}".lstrip("."), f"the key {shown(key)} is unknown", "unknown_key", expected
+                raise ClassFileError(
+                    f"the key {shown(key)} is unknown",
+                    code="unknown_key",
+                    where=Place(self._file, node.key_lines[key], field_path(path, key)),
+                    expected=f"one of {', '.join(allowed)}",
+                    hint=_spelling(key, allowed),
                 )
 
     def _refuse(self, node: Node, path: str, message: str, code: str, expected: str) -> ClassFileError:
         where = Place(self._file, node.line, path or None)
-        return ClassFileError(message, code=code, where=where, expected=expected)
+        return ClassFileError(message, code=code, where=where, expected=expected, hint=_HINTS[code])
+
+
+def field_path(path: str, key: str) -> str:
+    """Return the path of the field `key` below `path`; a key that is more than a word or two is quoted and cut."""
+    return f"{path}.{key if _WORD.fullmatch(key) else shown(key)}".lstrip(".")
+
+
+def _spelling(key: str, allowed: tuple[str, ...]) -> str:
+    """Return what to do about an unknown key."""
+    import difflib
+
+    close = difflib.get_close_matches(key, allowed, 1)
+    return f"write {close[0]!r}, or remove the key" if close else "remove the key"

@@ -6,8 +6,9 @@ frame; scores depend on the space alone, never on the engine that filled it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from edgezsl.errors import ContractError, Place, SpaceMismatchError, shown
 
@@ -26,11 +27,26 @@ Activation = Literal["softmax", "sigmoid"]
 CHANNELS = 3
 LARGEST_SIDE = 4096  # pixels; a contract above it is a mistake, not a model
 LARGEST_DIM = 65_536
+LARGEST_SCALE = 1e6  # CLIP's is 100
 _SHORTEST_DIGEST = 8
 
 
 def _refuse(field: str, message: str, expected: str) -> ContractError:
     return ContractError(message, code="bad_contract", where=Place(field=field), expected=expected)
+
+
+def _check_choice(field: str, value: str, choices: Any) -> None:
+    allowed = get_args(choices)
+    if value not in allowed:
+        raise _refuse(field, f"{field} is {shown(value)}", " or ".join(allowed))
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and 1 <= value <= LARGEST_SIDE
+
+
+def _all_finite(*values: float) -> bool:
+    return all(math.isfinite(value) for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +85,16 @@ class InputContract:
     layout: Literal["NCHW"] = "NCHW"
 
     def __post_init__(self) -> None:
-        if len(self.size) != 2 or not all(1 <= side <= LARGEST_SIDE for side in self.size):  # noqa: PLR2004  # (h, w)
+        if len(self.size) != 2 or not all(_is_side(side) for side in self.size):  # noqa: PLR2004  # (h, w)
             raise _refuse("size", f"the input size is {self.size}", f"(h, w), each from 1 to {LARGEST_SIDE} pixels")
-        if len(self.mean) != CHANNELS or len(self.std) != CHANNELS:
-            raise _refuse("mean", f"mean {self.mean} and std {self.std}", "three numbers each")
+        if len(self.mean) != CHANNELS or len(self.std) != CHANNELS or not _all_finite(*self.mean, *self.std):
+            raise _refuse("mean", f"mean {self.mean} and std {self.std}", "three finite numbers each")
         if min(self.std) <= 0:
             raise _refuse("std", f"std is {self.std}", "three numbers > 0")
+        _check_choice("resize", self.resize, Resize)
+        _check_choice("interpolation", self.interpolation, Interpolation)
+        _check_choice("dtype", self.dtype, PixelType)
+        _check_choice("layout", self.layout, Literal["NCHW"])
         if not self.input or not self.output:
             raise _refuse("input", f"input {self.input!r} and output {self.output!r}", "the names of a graph's tensors")
 
@@ -86,21 +106,23 @@ class InputContract:
             InputError: When a field is missing, unknown or of the wrong type.
             ContractError: When a value is out of its range.
         """
-        size = tuple(int(side) for side in fields.numbers("size"))
-        contract = cls(
-            size=cast("tuple[int, int]", size),
-            resize=fields.one_of("resize", get_args(Resize)),
-            interpolation=fields.one_of("interpolation", get_args(Interpolation)),
-            mean=cast("tuple[float, float, float]", fields.numbers("mean")),
-            std=cast("tuple[float, float, float]", fields.numbers("std")),
-            dtype=fields.one_of("dtype", get_args(PixelType)),
-            input=fields.text("input"),
-            output=fields.text("output"),
-            exact_resize=fields.flag("exact_resize", default=False),
-            layout=fields.one_of("layout", ("NCHW",), "NCHW"),
-        )
+        read: dict[str, Any] = {
+            "size": fields.counts("size"),
+            "resize": fields.text("resize"),
+            "interpolation": fields.text("interpolation"),
+            "mean": fields.numbers("mean"),
+            "std": fields.numbers("std"),
+            "dtype": fields.text("dtype"),
+            "input": fields.text("input"),
+            "output": fields.text("output"),
+            "exact_resize": fields.flag("exact_resize", default=False),
+            "layout": fields.text("layout", "NCHW"),
+        }
         fields.done()
-        return contract
+        try:
+            return cls(**read)
+        except ContractError as fault:
+            raise fields.placed(fault) from None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that `from_fields` reads back as an equal contract."""
@@ -153,13 +175,21 @@ class EmbeddingSpace:
             raise _refuse("id", f"the space's id is {shown(self.id)}", "at least 8 lower-case hexadecimal digits")
         if not 1 <= self.dim <= LARGEST_DIM:
             raise _refuse("dim", f"the space has {self.dim} dimensions", f"1 to {LARGEST_DIM}")
-        if self.logit_scale <= 0:
-            raise _refuse("logit_scale", f"the logit scale is {self.logit_scale}", "a number > 0")
+        _check_choice("similarity", self.similarity, Similarity)
+        _check_choice("activation", self.activation, Activation)
+        if not 0 < self.logit_scale <= LARGEST_SCALE:
+            raise _refuse("logit_scale", f"the logit scale is {self.logit_scale}", f"above 0, at most {LARGEST_SCALE}")
+        if not abs(self.logit_bias) <= LARGEST_SCALE:
+            raise _refuse(
+                "logit_bias", f"the logit bias is {self.logit_bias}", f"from -{LARGEST_SCALE} to {LARGEST_SCALE}"
+            )
         if (self.image_mean is None) != (self.text_mean is None):
             raise _refuse("image_mean", "one of image_mean and text_mean is there without the other", "both or neither")
         for name, mean in (("image_mean", self.image_mean), ("text_mean", self.text_mean)):
             if mean is not None and len(mean) != self.dim:
                 raise _refuse(name, f"{name} has {len(mean)} values", f"{self.dim}, the space's dimension")
+            if mean is not None and not _all_finite(*mean):
+                raise _refuse(name, f"{name} holds a value that is not finite", "finite numbers")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, EmbeddingSpace):
@@ -202,18 +232,21 @@ class EmbeddingSpace:
             InputError: When a field is missing, unknown or of the wrong type.
             ContractError: When a value is out of its range.
         """
-        space = cls(
-            id=fields.text("id"),
-            dim=fields.count("dim", least=1),
-            similarity=fields.one_of("similarity", get_args(Similarity)),
-            logit_scale=fields.number("logit_scale"),
-            logit_bias=fields.number("logit_bias"),
-            activation=fields.one_of("activation", get_args(Activation)),
-            image_mean=fields.numbers("image_mean", None),
-            text_mean=fields.numbers("text_mean", None),
-        )
+        read: dict[str, Any] = {
+            "id": fields.text("id"),
+            "dim": fields.count("dim"),
+            "similarity": fields.text("similarity"),
+            "logit_scale": fields.number("logit_scale"),
+            "logit_bias": fields.number("logit_bias"),
+            "activation": fields.text("activation"),
+            "image_mean": fields.numbers("image_mean", None),
+            "text_mean": fields.numbers("text_mean", None),
+        }
         fields.done()
-        return space
+        try:
+            return cls(**read)
+        except ContractError as fault:
+            raise fields.placed(fault) from None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that `from_fields` reads back as an equal space."""

@@ -24,9 +24,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)")  # to the last @: a password may hold one
 _LONGEST_VALUE = 80
 
 
@@ -71,6 +71,9 @@ NOWHERE = Place()
 class EdgezslError(Exception):
     """The root of every error that edgezsl raises on purpose.
 
+    Attributes:
+        usual_hint: What to do about an error of this kind, where its place knows nothing better.
+
     Args:
         message: What is wrong, in one clause, with the value at fault.
         code: A stable word for programs, such as `unknown_key`.
@@ -79,6 +82,8 @@ class EdgezslError(Exception):
         expected: What would have been right.
         hint: What to do about it, as an imperative.
     """
+
+    usual_hint: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -96,7 +101,7 @@ class EdgezslError(Exception):
         self.where = where
         self.got = got
         self.expected = expected
-        self.hint = hint
+        self.hint = hint or self.usual_hint
 
     def __str__(self) -> str:
         place = str(self.where)
@@ -144,17 +149,25 @@ class InputError(EdgezslError, ValueError):
 class ClassFileError(InputError):
     """A class file breaks a rule of `docs/classes-file.md`."""
 
+    usual_hint = "compare the file with docs/classes-file.md"
+
 
 class PackError(InputError):
     """A class pack is damaged, or is not a class pack."""
+
+    usual_hint = "make the pack again: edgezsl embed"
 
 
 class BundleError(InputError):
     """A bundle is incomplete, altered, or of a format that this version does not read."""
 
+    usual_hint = "copy the bundle again, whole, or export it again with this version"
+
 
 class ContractError(InputError):
     """An input contract or embedding space is not valid, or an array does not meet it."""
+
+    usual_hint = "compare it with what `edgezsl inspect` says of the bundle, or export the model again"
 
 
 class SpaceMismatchError(InputError):
@@ -163,6 +176,8 @@ class SpaceMismatchError(InputError):
 
 class SourceError(InputError):
     """A source cannot be what its URI says it is."""
+
+    usual_hint = "check the source's name and its file; `edgezsl doctor` lists the cameras"
 
 
 class ProfileError(InputError):
@@ -179,6 +194,8 @@ class TransientError(EdgezslError, RuntimeError):
 
 class EngineError(TransientError):
     """An engine refuses a graph, fails on an input, or disagrees with the bundle's golden answers."""
+
+    usual_hint = "take another engine, of those that `edgezsl doctor` lists, or export the model again"
 
 
 class SourceLostError(TransientError):

@@ -8,7 +8,7 @@ time, no user name and no absolute path, so that equal models make equal bundles
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from edgezsl.contract import EmbeddingSpace, InputContract
@@ -25,7 +25,9 @@ ExampleBias = Literal["none", "half_squared_norm"]
 TextCleaning = Literal["none"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+LARGEST_BATCH = 4096  # frames; an engine pads to `min`
 SLOT = "{}"  # where a template takes the name
+_ARITHMETIC = ("fp32", "bf16", "fp16", "int8", "int8_fp16")  # what an engine may compute in
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -52,8 +54,9 @@ class Batch:
     max: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.min <= self.opt <= self.max:
-            raise _refuse("batch", f"the batch is {self.min}:{self.opt}:{self.max}", "1 ≤ min ≤ opt ≤ max")
+        if not 1 <= self.min <= self.opt <= self.max <= LARGEST_BATCH:
+            expected = f"1 ≤ min ≤ opt ≤ max ≤ {LARGEST_BATCH}"
+            raise _refuse("batch", f"the batch is {self.min}:{self.opt}:{self.max}", expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +80,18 @@ class Semantics:
     example_bias: ExampleBias = "none"
 
     def __post_init__(self) -> None:
+        offered = get_args(SemanticKind)
         for kind in self.kinds:
-            if kind not in get_args(SemanticKind):
-                raise _refuse(
-                    "semantics.kinds", f"the kind {shown(kind)} is unknown", ", ".join(get_args(SemanticKind))
-                )
+            if kind not in offered:
+                raise _refuse("semantics.kinds", f"the kind {shown(kind)} is unknown", ", ".join(offered))
         for template in self.templates:
             if template.count(SLOT) != 1:
                 raise _refuse("semantics.templates", f"the template {shown(template)}", "{} in it, once")
-        if not self.templates or ("attributes" in self.kinds) != bool(self.attributes):
-            raise _refuse(
-                "semantics", f"{self.kinds} with {len(self.attributes)} attributes", "one to go with the other"
-            )
+        if not self.templates:
+            raise _refuse("semantics.templates", "there are 0 templates", "at least 1")
+        if ("attributes" in self.kinds) != bool(self.attributes):
+            message = f"the kinds {shown(self.kinds)} with {len(self.attributes)} attributes"
+            raise _refuse("semantics.attributes", message, "names if and only if the kind 'attributes' is offered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,21 +190,20 @@ class Manifest:
     def __post_init__(self) -> None:
         for precision in (self.precision, *self.image_encoders):
             if precision not in PRECISIONS or precision not in self.image_encoders:
-                raise _refuse(
-                    "image_encoders", f"there is no image encoder of precision {precision!r}", ", ".join(PRECISIONS)
-                )
-        if self.seen_penalty < 0:
+                message = f"there is no image encoder of precision {shown(precision)}"
+                raise _refuse("image_encoders", message, ", ".join(PRECISIONS))
+        for precision, least in self.golden.items():
+            if precision not in _ARITHMETIC or not 0 < least <= 1:
+                message = f"the tolerance of {shown(precision)} is {least}"
+                raise _refuse("golden", message, f"a cosine above 0 for one of {', '.join(_ARITHMETIC)}")
+        if not 0 <= self.seen_penalty < float("inf"):
             raise _refuse("seen_penalty", f"seen_penalty is {self.seen_penalty}", "a number ≥ 0")
         for name in (*self.image_encoders.values(), *self.files):
             if not _FILE_NAME.fullmatch(name):
-                raise _refuse(
-                    "files", f"the file name {shown(name)}", "letters, digits, dot, dash, underscore; no folder"
-                )
-        missing = set(self.image_encoders.values()) - set(self.files)
+                raise _refuse("files", f"the file name {shown(name)}", "letters, digits and ._- only; no folder")
+        missing = sorted(set(self.image_encoders.values()) - set(self.files))
         if self.files and missing:
-            raise _refuse(
-                "files", f"the image encoder {missing.pop()!r} is not listed", "every encoder among the files"
-            )
+            raise _refuse("files", f"the image encoder {missing[0]!r} is not listed", "every encoder among the files")
 
     @classmethod
     def from_json(cls, value: Any, *, file: str) -> Manifest:
@@ -240,7 +242,7 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `from_json` reads back as an equal manifest."""
-        provenance, semantics = self.provenance, self.semantics
+        provenance, fallback = self.provenance, self.fallback
         return {
             "format": BUNDLE_FORMAT,
             "name": self.name,
@@ -248,30 +250,24 @@ class Manifest:
             "space": self.space.to_json(),
             "precision": self.precision,
             "image_encoders": dict(self.image_encoders),
-            "semantics": {name: getattr(semantics, name) for name in Semantics.__slots__},
+            "semantics": asdict(self.semantics),
             "golden": dict(self.golden),
             "opset": self.opset,
             "ir_version": self.ir_version,
-            "batch": {"min": self.batch.min, "opt": self.batch.opt, "max": self.batch.max},
+            "batch": asdict(self.batch),
             "seen_classes": self.seen_classes,
             "seen_penalty": self.seen_penalty,
-            "licence": {"id": self.licence.id, "notice": self.licence.notice, "source": self.licence.source},
+            "licence": asdict(self.licence),
             "provenance": {
                 "source_model": provenance.source_model,
                 "recipe": provenance.recipe,
                 "calibration": {"count": provenance.calibration_count, "digest": provenance.calibration_digest},
                 "versions": dict(provenance.versions),
             },
-            "parity": self.parity
-            and {
-                "outcome": self.parity.outcome,
-                "bounds": dict(self.parity.bounds),
-                "figures": dict(self.parity.figures),
-            },
-            "fallback": self.fallback
-            and {"from": self.fallback.asked, "to": self.fallback.kept, "reason": self.fallback.reason},
+            "parity": self.parity and asdict(self.parity),
+            "fallback": fallback and {"from": fallback.asked, "to": fallback.kept, "reason": fallback.reason},
             "verdicts": {precision: dict(rows) for precision, rows in self.verdicts.items()},
-            "files": {name: {"sha256": entry.sha256, "bytes": entry.bytes} for name, entry in self.files.items()},
+            "files": {name: asdict(entry) for name, entry in self.files.items()},
         }
 
 
@@ -293,7 +289,7 @@ def _semantics(fields: Fields) -> Semantics:
 
 
 def _batch(fields: Fields) -> Batch:
-    batch = Batch(fields.count("min", least=1), fields.count("opt", least=1), fields.count("max", least=1))
+    batch = Batch(fields.count("min"), fields.count("opt"), fields.count("max"))
     fields.done()
     return batch
 

@@ -50,7 +50,9 @@ class PackHeader:
         """
         from safetensors.numpy import save
 
-        stored = {name: array.view(np.uint8) if array.dtype == np.bool_ else array for name, array in tensors.items()}
+        # Row by row: safetensors writes the bytes of a transposed array in the order in which they lie in memory.
+        rows = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+        stored = {name: array.view(np.uint8) if array.dtype == np.bool_ else array for name, array in rows.items()}
         header = {
             "format": PACK_FORMAT,
             "names": self.names,
@@ -72,7 +74,7 @@ class PackHeader:
         metadata = Fields(tensors.pop("__metadata__", None), Place(file, field="__metadata__"), PackError)
         text = metadata.text("edgezsl")
         metadata.done()
-        known = parse_json(text.encode(errors="surrogatepass"), file=file, error=PackError, max_bytes=LARGEST_HEADER)
+        known = parse_json(text.encode(), file=file, error=PackError, max_bytes=LARGEST_HEADER)
         fields = Fields(known, Place(file, field="edgezsl"), PackError)
         form = fields.text("format")
         if form != PACK_FORMAT:
@@ -103,14 +105,14 @@ def _check_tensor_table(tensors: dict[str, Any], count: int, file: str) -> int:
     table = Fields(tensors, Place(file), PackError)
     for name, dtype in _DTYPES.items():
         tensor = table.inner(name)
-        found, shape = tensor.text("dtype"), tensor.numbers("shape")
-        tensor.numbers("data_offsets")
+        found, shape = tensor.text("dtype"), tensor.counts("shape")
+        tensor.counts("data_offsets")
         tensor.done()
         if name == "vectors":
-            dim = int(shape[-1]) if shape else 0
-        wanted: tuple[float, ...] = (count, dim) if name == "vectors" else (count,)
+            dim = shape[-1] if shape else 0
+        wanted = (count, dim) if name == "vectors" else (count,)
         if found != dtype or shape != wanted or not dim:
-            message = f"{name} is {found} {[int(side) for side in shape]}"
+            message = f"{name} is {shown(found)} {shown(list(shape))}"
             raise table.refuse(name, message, code="bad_shape", expected=f"{dtype} {list(wanted)}")
     table.done()
     return dim

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgezsl.contract import EmbeddingSpace
 
 UNIT_TOLERANCE = 1e-3  # a row's length may differ from 1 by this much under cosine
+_LARGEST_SCORE = 1e30  # what is added to a score or compared with one: finite in float32, and so are sums of a few
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +53,8 @@ class ClassRow:
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassPrototypes:
     """A set of classes as a matrix. All arrays are read-only; row k of each belongs to `names[k]`.
+
+    The arrays given are taken over, not copied, and made read-only: keep no writable view of them.
 
     Attributes:
         names: K unique names.
@@ -87,6 +90,9 @@ class ClassPrototypes:
         _check_names(self.names)
         _check_shapes(self)
         _check_values(self)
+        # Plain floats: 1 and 1.0, and -0.0 and 0.0, are equal and must give equal packs.
+        self._set("seen_penalty", float(self.seen_penalty) + 0.0)
+        self._set("reject", None if self.reject is None else float(self.reject) + 0.0)
         fallback = -np.inf if self.reject is None else self.reject
         self._set("offset", self.bias - np.float32(self.seen_penalty) * self.seen)
         self._set("limits", np.where(np.isnan(self.thresholds), np.float32(fallback), self.thresholds))
@@ -113,12 +119,16 @@ class ClassPrototypes:
             raise _refuse(
                 "vectors", f"a row has {lengths.pop()} values", f"{space.dim}, the space's dimension", "bad_shape"
             )
+        with np.errstate(over="ignore"):  # too large for float32 is infinite, and refused as that
+            vectors = np.array([row.vector for row in kept], np.float32)
+            bias = np.array([row.bias for row in kept], np.float32)
+            thresholds = np.array([np.nan if row.threshold is None else row.threshold for row in kept], np.float32)
         return cls(
             tuple(row.name for row in kept),
-            np.array([row.vector for row in kept], np.float32),
+            vectors,
             space,
-            np.array([row.bias for row in kept], np.float32),
-            np.array([np.nan if row.threshold is None else row.threshold for row in kept], np.float32),
+            bias,
+            thresholds,
             np.array([row.seen for row in kept], np.bool_),
             np.array([row.negative for row in kept], np.bool_),
             reject,
@@ -213,7 +223,7 @@ class ClassPrototypes:
         pack = PackHeader.from_bytes(data, file=file)
         if (pack.space, pack.dim) != (space.id, space.dim):
             raise SpaceMismatchError(
-                f"the pack lives in the embedding space {pack.space[:12]} (D={pack.dim}), this model in {space}",
+                f"the pack lives in the embedding space {shown(pack.space[:12])} (D={pack.dim}), this model in {space}",
                 code="space_mismatch",
                 where=Place(file),
                 hint="embed the classes again with this model's bundle: edgezsl embed --bundle DIR classes.yaml",
@@ -292,11 +302,11 @@ def _check_values(prototypes: ClassPrototypes) -> None:
     _check_rows(squared > 0, names, "vectors", "is zero")
     if prototypes.space.similarity == "cosine":
         _check_rows(np.abs(squared - 1) <= 2 * UNIT_TOLERANCE, names, "vectors", "has a length other than 1")
-    _check_rows(np.isfinite(prototypes.bias), names, "bias", "is not finite")
+    _check_rows(np.abs(prototypes.bias) <= _LARGEST_SCORE, names, "bias", "is not within ±1e30")
     _check_rows(~np.isinf(prototypes.thresholds), names, "thresholds", "is infinite")
-    if prototypes.reject is not None and not np.isfinite(prototypes.reject):
+    if prototypes.reject is not None and not abs(prototypes.reject) <= _LARGEST_SCORE:
         raise _refuse("reject", f"reject is {prototypes.reject}", "a finite number or none")
-    if not (np.isfinite(prototypes.seen_penalty) and prototypes.seen_penalty >= 0):
+    if not 0 <= prototypes.seen_penalty <= _LARGEST_SCORE:
         raise _refuse("seen_penalty", f"seen_penalty is {prototypes.seen_penalty}", "a finite number ≥ 0")
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from typing import Any
 
 from edgezsl.errors import InputError, Place, shown
 
 _REQUIRED: Any = object()
+_LONGEST_INTEGER = 19  # characters: what a 64-bit integer needs; Python refuses very long ones with an error of its own
 
 
 def sha256_hex(data: bytes | memoryview) -> str:
@@ -36,34 +38,48 @@ def parse_json(data: bytes, *, file: str, error: type[InputError], max_bytes: in
         max_bytes: The cap, checked before the parser sees a byte.
 
     Raises:
-        InputError: As `error`, when the document is too long, not JSON, nested too deeply, holds a key twice or a
-            number that is not finite.
+        InputError: As `error`, when the document is too long, not JSON in UTF-8, nested too deeply, holds a key
+            twice, a number that is not finite, or half of a surrogate pair.
     """
     place = Place(file)
     if len(data) > max_bytes:
         raise error(f"{len(data)} bytes of JSON", code="too_large", where=place, expected=f"at most {max_bytes}")
+    try:
+        text = data.decode()
+        value = json.loads(text, **_strict_hooks(place, error))
+        if "\\u" in text:
+            canonical_json(value)  # an escape may hide half of a surrogate pair: text that cannot be written again
+    except (UnicodeError, json.JSONDecodeError) as cause:
+        line = getattr(cause, "lineno", None)
+        raise error(f"this is not JSON ({cause})", code="not_json", where=Place(file, line)) from cause
+    except RecursionError as cause:
+        raise error("the JSON is nested too deeply", code="too_deep", where=place) from cause
+    return value
+
+
+def _strict_hooks(place: Place, error: type[InputError]) -> dict[str, Any]:
+    """Return what makes `json.loads` refuse a key that stands twice and a number that is out of range."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            counts = Counter(name for name, _ in pairs)
+            twice = next(name for name, count in counts.items() if count > 1)
             raise error(f"the key {shown(twice)} stands twice", code="duplicate_key", where=place)
         return found
 
     def finite(text: str) -> float:
         value = float(text)
         if not math.isfinite(value):
-            raise error(f"{text} is not a finite number", code="not_finite", where=place)
+            raise error(f"{shown(text)} is not a finite number", code="not_finite", where=place)
         return value
 
-    try:
-        return json.loads(data, object_pairs_hook=unique, parse_constant=finite, parse_float=finite)
-    except (UnicodeDecodeError, json.JSONDecodeError) as cause:
-        line = getattr(cause, "lineno", None)
-        raise error(f"this is not JSON ({cause})", code="not_json", where=Place(file, line)) from cause
-    except RecursionError as cause:
-        raise error("the JSON is nested too deeply", code="too_deep", where=place) from cause
+    def short(text: str) -> int:
+        if len(text) > _LONGEST_INTEGER:
+            raise error(f"an integer of {len(text)} digits", code="not_finite", where=place)
+        return int(text)
+
+    return {"object_pairs_hook": unique, "parse_constant": finite, "parse_float": finite, "parse_int": short}
 
 
 class Fields:
@@ -87,8 +103,13 @@ class Fields:
 
     def place(self, name: str) -> Place:
         """Return the place of the field `name`."""
-        prefix = self._place.field
-        return Place(self._place.file, self._place.line, f"{prefix}.{name}" if prefix else name)
+        prefix, visible = self._place.field, shown(name).strip("'\"")
+        return Place(self._place.file, self._place.line, f"{prefix}.{visible}" if prefix else visible)
+
+    def placed(self, fault: InputError) -> InputError:
+        """Return `fault`, which a value built from these fields raised about one of them, with the whole place."""
+        fault.where = self.place(fault.where.field or "")
+        return fault
 
     def refuse(self, name: str, message: str, *, code: str, expected: str | None = None) -> InputError:
         """Return the error for the field `name`, for the caller to raise."""
@@ -135,6 +156,20 @@ class Fields:
             )
         return value
 
+    def counts(self, name: str) -> tuple[int, ...]:
+        """Return a list of integers ≥ 0 as a tuple.
+
+        Raises:
+            InputError: When the value is not a list of such integers.
+        """
+        values = self._typed(name, _REQUIRED, (list, tuple), "a list of integers")
+        for value in values:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise self.refuse(
+                    name, f"{shown(value)} is not a count", code="wrong_type", expected="integers ≥ 0 only"
+                )
+        return tuple(values)
+
     def number(self, name: str, default: Any = _REQUIRED) -> float:
         """Return a finite number.
 
@@ -150,7 +185,7 @@ class Fields:
         Raises:
             InputError: When the value is not a list of numbers.
         """
-        value = self._typed(name, default, list, "a list of numbers")
+        value = self._typed(name, default, (list, tuple), "a list of numbers")
         return value if value is default else tuple(self._number(name, item) for item in value)
 
     def texts(self, name: str, default: Any = _REQUIRED) -> tuple[str, ...]:
@@ -159,7 +194,7 @@ class Fields:
         Raises:
             InputError: When the value is not a list of strings.
         """
-        value = self._typed(name, default, list, "a list of strings")
+        value = self._typed(name, default, (list, tuple), "a list of strings")
         if value is default:
             return value  # type: ignore[no-any-return]  # the caller's own default
         for item in value:
@@ -223,9 +258,9 @@ class Fields:
             InputError: When one is, naming it.
         """
         for name in self._left:
-            raise self.refuse(name, f"the field {name!r} is unknown to this version", code="unknown_key")
+            raise self.refuse(name, f"the field {shown(name)} is unknown to this version", code="unknown_key")
 
-    def _typed(self, name: str, default: Any, kind: type, expected: str) -> Any:
+    def _typed(self, name: str, default: Any, kind: type | tuple[type, ...], expected: str) -> Any:
         value = self.take(name, default)
         if value is not default and not isinstance(value, kind):
             raise self.refuse(name, f"{shown(value)} does not fit", code="wrong_type", expected=expected)

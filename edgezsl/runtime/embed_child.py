@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgezsl.classes import ClassFile
-from edgezsl.errors import EdgezslError
+from edgezsl.errors import BundleError, EdgezslError, Place
 from edgezsl.strict_yaml import YamlLimits
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ class ChildLimits:
 
 
 class _Worker:
-    def __init__(self, bundle: Path, cache: Path, limits: ChildLimits) -> None:
+    def __init__(self, bundle: Path, digest: str, cache: Path, limits: ChildLimits) -> None:
         self._bundle = bundle
+        self._digest = digest
         self._cache = cache
         self._limits = limits
         self._embedder: ClassEmbedder | None = None
@@ -70,28 +71,38 @@ class _Worker:
         """Return the class pack of the class file `data`."""
         class_file = ClassFile.parse(data, file=file, limits=self._limits.yaml)
         if self._embedder is None:
-            from edgezsl.bundle import Bundle
-            from edgezsl.runtime.embedder import ClassEmbedder
-            from edgezsl.runtime.text import SemanticCache
-
-            cache = SemanticCache(self._cache)
-            self._embedder = ClassEmbedder(Bundle.open(self._bundle), cache, threads=self._limits.threads)
+            self._embedder = self._opened()
         return self._embedder.embed(class_file, folder).to_bytes()
+
+    def _opened(self) -> ClassEmbedder:
+        from edgezsl.bundle import Bundle
+        from edgezsl.runtime.embedder import ClassEmbedder
+        from edgezsl.runtime.text import SemanticCache
+
+        bundle = Bundle.open(self._bundle)
+        if bundle.digest != self._digest:
+            raise BundleError(
+                "the bundle has been replaced since it was opened",
+                code="altered",
+                where=Place(str(self._bundle)),
+                hint="start again, so that engine and classes come from one bundle",
+            )
+        return ClassEmbedder(bundle, SemanticCache(self._cache), threads=self._limits.threads)
 
 
 def main(arguments: list[str]) -> int:
     """Serve requests from standard input until it closes or nothing comes for `idle_s`.
 
     Args:
-        arguments: The bundle's folder, the cache file, the limits as JSON.
+        arguments: The bundle's folder and digest, the cache file, the limits as JSON.
     """
-    limits = ChildLimits.from_json(arguments[2])
+    limits = ChildLimits.from_json(arguments[3])
     _confine(limits)
     # What a library prints must not stand between our lines.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     requests = sys.stdin.buffer
-    worker = _Worker(Path(arguments[0]), Path(arguments[1]), limits)
+    worker = _Worker(Path(arguments[0]), arguments[1], Path(arguments[2]), limits)
     while select.select([requests], [], [], limits.idle_s)[0]:
         line = requests.readline()
         if not line:

@@ -51,6 +51,7 @@ class EmbedProcess:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._status = 0  # of the last child that ended
+        self._closed = False
 
     @property
     def pid(self) -> int | None:
@@ -67,7 +68,7 @@ class EmbedProcess:
 
         Raises:
             InputError: When the class file is refused; the child's own error, from there.
-            EmbedderError: When the child died of the file, or took too long.
+            EmbedderError: When the child died of the file or took too long, or `close` has been called.
         """
         with self._lock:
             try:
@@ -83,7 +84,11 @@ class EmbedProcess:
         return ClassPrototypes.from_bytes(pack, self._bundle.manifest.space, file=file)
 
     def close(self) -> None:
-        """End the child and remove what it kept. Closing twice is allowed."""
+        """End the child, also in the middle of a file, and remove what it kept. Closing twice is allowed."""
+        self._closed = True
+        child = self._child
+        if child is not None:
+            child.kill()  # before the lock: whoever waits for an answer holds it
         with self._lock:
             if self._child is not None:
                 self._child.kill()
@@ -129,12 +134,15 @@ class EmbedProcess:
         buffer += block
 
     def _running(self) -> subprocess.Popen[bytes]:
+        if self._closed:
+            raise _closed(Place())
         if self._child is not None and self._child.poll() is None:
             return self._child
         if self._child is not None:
             self._reap()
         command = [sys.executable, "-m", "edgezsl.runtime.embed_child"]
-        arguments = [str(self._bundle.folder.resolve()), str(self._cache), self._limits.to_json()]
+        bundle = self._bundle
+        arguments = [str(bundle.folder.resolve()), bundle.digest, str(self._cache), self._limits.to_json()]
         with self._errors.open("wb") as errors:
             self._child = subprocess.Popen(
                 [*command, *arguments],
@@ -160,6 +168,8 @@ class EmbedProcess:
         return self._status
 
     def _died(self, file: str) -> EmbedderError:
+        if self._closed:
+            return _closed(Place(file))
         status = self._status
         how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
         words = self._errors.read_bytes()[-_MOST_STDERR:].decode(errors="replace").strip().splitlines()
@@ -170,6 +180,10 @@ class EmbedProcess:
             got=words[-1] if words else None,
             hint="the classes before go on answering; change the file, or embed it on a workstation: edgezsl embed",
         )
+
+
+def _closed(where: Place) -> EmbedderError:
+    return EmbedderError("the embedder is closed", code="closed", where=where, hint="open another one")
 
 
 def _stdin(child: subprocess.Popen[bytes]) -> Any:

@@ -7,6 +7,8 @@ image encoder → mean → row; a vector is a row. The rules are docs/classes-fi
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ import numpy as np
 
 from edgezsl.bundle import SEMANTIC_MAP
 from edgezsl.classes import SLOT
-from edgezsl.errors import ClassFileError, SourceError, shown
+from edgezsl.errors import ClassFileError, EngineError, Place, SourceError, shown
 from edgezsl.preprocess import Preprocessor
 from edgezsl.prototypes import UNIT_TOLERANCE, ClassPrototypes, ClassRow
 from edgezsl.runtime.engine import open_engine
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from edgezsl.runtime.text import SemanticCache
 
 _SMALLEST_NORM = 1e-12
+_LARGEST_NORM = 1e18  # its square is finite in float32
+_SAVE_AGAIN = "save it again, as JPEG or PNG of at most 8192 x 8192 pixels"  # what the child decodes
 
 
 class ClassEmbedder:
@@ -115,6 +119,7 @@ class ClassEmbedder:
                     code="kind_not_offered",
                     where=entry.place,
                     expected=f"{' or '.join(offered)}, which the model {self.bundle.manifest.name!r} offers",
+                    hint="give it otherwise, or take another model",
                 )
         if {"text", "examples"} <= set(used) and self.bundle.manifest.space.example_shift is None:
             raise ClassFileError(
@@ -122,25 +127,48 @@ class ClassEmbedder:
                 code="mixture_not_offered",
                 where=used["examples"].place,
                 expected="pictures only or words only: this model was exported without the means that make them comparable",
+                hint="give every class by pictures or every class by words, or export the model again",
             )
 
     def _mapped(self, class_file: ClassFile, entries: list[ClassEntry]) -> list[ClassRow]:
         """Return the rows of classes given by words or attributes."""
         if not entries:
             return []
-        semantics = np.stack(self._semantic_vectors(class_file, entries))
-        biases = np.zeros(len(entries), np.float32)
+        semantics = self._semantic_vectors(class_file, entries)
+        lengths = {len(vector) for vector in semantics}
+        if len(lengths) > 1:
+            raise self._inconsistent(f"its texts and its attributes have {lengths} values", "one length for both")
+        vectors, biases = np.stack(semantics), np.zeros(len(entries), np.float32)
         if self.bundle.has(SEMANTIC_MAP):
-            if self._map is None:
-                place = str(self.bundle.folder / SEMANTIC_MAP)
-                self._map = OnnxGraph(self.bundle.read(SEMANTIC_MAP), file=place, threads=self._threads)
-            answers = dict(zip(self._map.outputs, self._map.run({self._map.inputs[0]: semantics}), strict=True))
-            semantics = np.asarray(answers["vectors"], np.float32)
-            biases = np.asarray(answers.get("bias", biases), np.float32)
+            vectors, biases = self._through_map(vectors)
+        shape = (len(entries), self.bundle.manifest.space.dim)
+        if vectors.shape != shape or biases.shape != shape[:1]:
+            message = f"its class side gives vectors {vectors.shape} and biases {biases.shape}"
+            raise self._inconsistent(message, f"{shape} and {shape[:1]}")
         return [
             ClassRow(entry.name, self._finished(vector, entry), float(bias))
-            for entry, vector, bias in zip(entries, semantics, biases, strict=True)
+            for entry, vector, bias in zip(entries, vectors, biases, strict=True)
         ]
+
+    def _through_map(self, semantics: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the vectors `(N, D)` and biases `(N,)` of the semantic embeddings `(N, A)`."""
+        if self._map is None:
+            place = str(self.bundle.folder / SEMANTIC_MAP)
+            self._map = OnnxGraph(self.bundle.read(SEMANTIC_MAP), file=place, threads=self._threads)
+        answers = dict(zip(self._map.outputs, self._map.run({self._map.inputs[0]: semantics}), strict=True))
+        if "vectors" not in answers:
+            raise self._inconsistent(f"{SEMANTIC_MAP} gives {', '.join(answers)}", "vectors, and optionally bias")
+        bias = answers.get("bias", np.zeros(len(semantics), np.float32))
+        return np.asarray(answers["vectors"], np.float32), np.asarray(bias, np.float32)
+
+    def _inconsistent(self, message: str, expected: str) -> EngineError:
+        return EngineError(
+            f"the model {self.bundle.manifest.name!r} contradicts itself: {message}",
+            code="bad_class_side",
+            where=Place(str(self.bundle.folder)),
+            expected=expected,
+            hint="export the model again",
+        )
 
     def _semantic_vectors(self, class_file: ClassFile, entries: list[ClassEntry]) -> list[NDArray[np.float32]]:
         templates = class_file.templates or self.bundle.manifest.semantics.templates
@@ -163,7 +191,7 @@ class ClassEmbedder:
                 raise ClassFileError(
                     f"the attribute {shown(name)} is unknown",
                     code="unknown_attribute",
-                    where=replace(entry.at("attributes"), field=f"{entry.place.field}.attributes.{name}"),
+                    where=entry.at("attributes", name),
                     expected=f"one of the model's {len(vocabulary)} attributes, such as {', '.join(list(vocabulary)[:5])}",
                     hint="`edgezsl inspect` lists them all",
                 )
@@ -173,10 +201,11 @@ class ClassEmbedder:
     def _example_row(self, entry: ClassEntry, folder: Path) -> ClassRow:
         """Return the mean of the pictures' embeddings, moved to where texts live (docs/classes-file.md)."""
         space = self.bundle.manifest.space
-        frames = [_picture(name, folder, entry) for name in entry.examples]
+        paths = [(name, _inside(name, folder, entry)) for name in entry.examples]
         engine = self._image_engine()
         preprocess = Preprocessor(self.bundle.manifest.contract)
-        embeddings = np.concatenate([engine.run(preprocess([frame])) for frame in frames])
+        # One picture in memory at a time: 64 large ones would not fit.
+        embeddings = np.concatenate([engine.run(preprocess([_picture(*path, entry)])) for path in paths])
         mean = embeddings.mean(axis=0)
         if space.similarity == "cosine":
             mean = unit(np.mean([unit(embedding) for embedding in embeddings], axis=0))
@@ -194,27 +223,23 @@ class ClassEmbedder:
     def _ready_vector(self, entry: ClassEntry) -> NDArray[np.float32]:
         space = self.bundle.manifest.space
         vector = np.array(entry.vector, np.float32)
-        length = float(np.linalg.norm(vector))
-        if len(vector) != space.dim or (space.similarity == "cosine" and abs(length - 1) > UNIT_TOLERANCE):
+        length = _length(vector)
+        # Half, so that a pack's own check accepts what is accepted here, however it rounds.
+        if len(vector) != space.dim or (space.similarity == "cosine" and abs(length - 1) > UNIT_TOLERANCE / 2):
             wanted = " and length 1" if space.similarity == "cosine" else ""
             raise ClassFileError(
                 f"the vector of {shown(entry.name)} has {len(vector)} values and length {length:.4f}",
                 code="bad_vector",
                 where=entry.at("vector"),
                 expected=f"{space.dim} values{wanted}",
+                hint="write every value, and divide each by the length" if wanted else "write every value",
             )
-        return vector
+        return _checked(vector, entry)
 
     def _finished(self, vector: NDArray[np.float32], entry: ClassEntry) -> NDArray[np.float32]:
-        """Return the row as it is stored, or refuse one that could answer nothing."""
-        if not np.isfinite(vector).all() or float(np.linalg.norm(vector)) < _SMALLEST_NORM:
-            raise ClassFileError(
-                f"the class {shown(entry.name)} comes out as a vector of zeros or of values that are not finite",
-                code="no_direction",
-                where=entry.place,
-                hint="describe it in other words",
-            )
-        return unit(vector) if self.bundle.manifest.space.similarity == "cosine" else vector
+        """Return the row as it is stored."""
+        checked = _checked(vector, entry)
+        return unit(checked) if self.bundle.manifest.space.similarity == "cosine" else checked
 
 
 def class_texts(entry: ClassEntry, templates: Iterable[str]) -> list[str]:
@@ -225,34 +250,64 @@ def class_texts(entry: ClassEntry, templates: Iterable[str]) -> list[str]:
 
 def unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return `vector (D,)` at length 1; a vector of zeros stays one."""
-    scaled: NDArray[np.float32] = (vector / max(float(np.linalg.norm(vector)), _SMALLEST_NORM)).astype(np.float32)
+    scaled: NDArray[np.float32] = (vector / max(_length(vector), _SMALLEST_NORM)).astype(np.float32)
     return scaled
+
+
+def _length(vector: NDArray[np.float32]) -> float:
+    return float(np.linalg.norm(vector.astype(np.float64)))  # the squares of large values do not fit float32
+
+
+def _checked(vector: NDArray[np.float32], entry: ClassEntry) -> NDArray[np.float32]:
+    """Return `vector`, or refuse one that could answer nothing."""
+    if not _SMALLEST_NORM <= _length(vector) <= _LARGEST_NORM:
+        raise ClassFileError(
+            f"the class {shown(entry.name)} comes out as a vector of zeros, or of values too large to count with",
+            code="no_direction",
+            where=entry.place,
+            hint="describe it in other words or values",
+        )
+    return vector
 
 
 def _inside(name: str, folder: Path, entry: ClassEntry) -> Path:
     """Return the path of an example picture, which must lie below the class file's folder, links resolved."""
     where = entry.at("examples")
     try:
-        root, path = folder.resolve(), (folder / name).resolve()
-    except (OSError, RuntimeError, ValueError) as cause:  # a loop of links, a NUL
-        raise ClassFileError(f"the picture {shown(name)} is no path ({cause})", code="bad_path", where=where) from cause
+        root, path = Path(os.path.realpath(folder)), Path(os.path.realpath(folder / name))
+        present = stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        present = False
+    except (OSError, ValueError) as cause:  # a name too long, a loop of links, a NUL
+        raise ClassFileError(
+            f"the path {shown(name)} of a picture leads nowhere",
+            code="bad_path",
+            where=where,
+            hint="check the name, and the links on the way",
+        ) from cause
     if Path(name).is_absolute() or not path.is_relative_to(root):
         raise ClassFileError(
             f"the picture {shown(name)} lies outside the class file's folder",
             code="outside_folder",
             where=where,
             expected="a path relative to the class file, inside its folder",
+            hint="copy the picture there",
         )
-    if not path.is_file():
-        message = f"there is no picture {shown(name)}"
-        raise ClassFileError(message, code="not_found", where=where, expected=f"a file below {shown(str(folder))}")
+    if not present:
+        raise ClassFileError(
+            f"there is no picture {shown(name)}",
+            code="not_found",
+            where=where,
+            expected=f"a file below {shown(str(folder))}",
+            hint="check the path",
+        )
     return path
 
 
-def _picture(name: str, folder: Path, entry: ClassEntry) -> NDArray[np.uint8]:
-    path = _inside(name, folder, entry)
+def _picture(name: str, path: Path, entry: ClassEntry) -> NDArray[np.uint8]:
     try:
         return read_image(path)
     except SourceError as fault:
         message = f"the picture {shown(name)} cannot be read: {fault.message}"
-        raise ClassFileError(message, code=fault.code, where=entry.at("examples"), hint=fault.hint) from fault
+        hint = _SAVE_AGAIN if fault.code in {"not_an_image", "empty_file"} else fault.hint
+        raise ClassFileError(message, code=fault.code, where=entry.at("examples"), hint=hint) from fault

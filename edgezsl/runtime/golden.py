@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgezsl.errors import EngineError
+from edgezsl.errors import EngineError, Place
 from edgezsl.preprocess import Preprocessor
 
 if TYPE_CHECKING:
@@ -59,27 +59,34 @@ def check_golden(engine: Engine, bundle: Bundle) -> float:
             two different frames one answer.
         BundleError: When the golden set is damaged.
     """
+    place = Place(str(bundle.folder))
     golden = bundle.golden()
-    expected = golden.embeddings[engine.encoder]
+    expected = golden.embeddings.get(engine.encoder)
+    if expected is None:
+        message = f"the golden set has no answers of an encoder {engine.encoder!r}"
+        offered = " or ".join(golden.embeddings)
+        raise EngineError(message, code="golden_mismatch", where=place, expected=offered)
     answers = golden_embeddings(engine, bundle.manifest.contract, golden.frames)
     hint = "do not use this engine with this bundle; `edgezsl doctor` lists the others"
     if answers.shape != expected.shape or not np.isfinite(answers).all():
         message = f"{engine.description} gives embeddings {answers.shape}, or values that are not finite"
-        raise EngineError(message, code="golden_mismatch", expected=f"finite values {expected.shape}", hint=hint)
-    _check_apart(answers, engine)
+        finite = f"finite values {expected.shape}"
+        raise EngineError(message, code="golden_mismatch", where=place, expected=finite, hint=hint)
+    _check_apart(answers, engine, place)
     least = float(agreement(answers, expected).min())
-    bound = bundle.manifest.golden.get(engine.precision, LEAST_COSINE[engine.precision])
-    if least < bound:
+    bound = bundle.manifest.golden.get(engine.precision, LEAST_COSINE.get(engine.precision, LEAST_COSINE["fp32"]))
+    if not least >= bound:
         raise EngineError(
             f"{engine.description} disagrees with the golden answers of {bundle.manifest.name!r}: cosine {least:.5f}",
             code="golden_mismatch",
+            where=place,
             expected=f"at least {bound}",
             hint=hint,
         )
     return least
 
 
-def _check_apart(answers: NDArray[np.float32], engine: Engine) -> None:
+def _check_apart(answers: NDArray[np.float32], engine: Engine, place: Place) -> None:
     unit = answers / np.maximum(np.linalg.norm(answers, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     alike = unit.astype(np.float64) @ unit.T.astype(np.float64)
     np.fill_diagonal(alike, -1)
@@ -88,5 +95,6 @@ def _check_apart(answers: NDArray[np.float32], engine: Engine) -> None:
         raise EngineError(
             f"{engine.description} gives the different golden frames {first} and {second} the same answer",
             code="constant_answers",
+            where=place,
             hint="the graph or its quantization is broken: export the model again",
         )

@@ -32,13 +32,13 @@ class Finding:
     """One piece of advice.
 
     Attributes:
-        code: `near_duplicate`, `text_too_long`, `one_class` or `no_threshold`.
+        code: `near_duplicate`, `text_too_long`, `one_class`, `no_threshold` or `odd_threshold`.
         line: The line it is about, or None.
         message: What was found.
         hint: What to do.
     """
 
-    code: Literal["near_duplicate", "text_too_long", "one_class", "no_threshold"]
+    code: Literal["near_duplicate", "text_too_long", "one_class", "no_threshold", "odd_threshold"]
     line: int | None
     message: str
     hint: str
@@ -64,13 +64,14 @@ def lint(class_file: ClassFile, folder: Path, embedder: ClassEmbedder, *, near: 
     prototypes = embedder.embed(class_file, folder)
     lines = {entry.name: entry.place.line for entry in class_file.entries}
     return (
-        *_sole_class(class_file, prototypes),
+        *_sole_class(prototypes),
+        *_odd_thresholds(class_file, prototypes),
         *_long_texts(class_file, embedder),
         *_near_duplicates(prototypes, lines, near),
     )
 
 
-def _sole_class(class_file: ClassFile, prototypes: ClassPrototypes) -> list[Finding]:
+def _sole_class(prototypes: ClassPrototypes) -> list[Finding]:
     findings = []
     if len(prototypes) == 1:
         hint = "add the other things that the camera sees, or a negative class, or judge by score alone"
@@ -78,10 +79,22 @@ def _sole_class(class_file: ClassFile, prototypes: ClassPrototypes) -> list[Find
     if not np.isfinite(prototypes.limits).any() and not prototypes.negative.any():
         message = "there is no threshold, no reject and no negative class: every frame gets a class"
         findings.append(Finding("no_threshold", None, message, "set reject: or add a class with negative: true"))
-    if class_file.reject is not None and abs(class_file.reject) > 1 and prototypes.space.similarity == "cosine":
-        message = f"reject is {class_file.reject}: a cosine lies between -1 and 1"
-        findings.append(Finding("no_threshold", None, message, "read scores off `edgezsl run` and choose between them"))
     return findings
+
+
+def _odd_thresholds(class_file: ClassFile, prototypes: ClassPrototypes) -> list[Finding]:
+    if prototypes.space.similarity != "cosine" or prototypes.bias.any():
+        return []
+    named: list[tuple[str, float | None, int | None]] = [
+        ("reject", class_file.reject, None),
+        *((f"the threshold of {shown(e.name)}", e.threshold, e.at("threshold").line) for e in class_file.entries),
+    ]
+    hint = "read scores off `edgezsl run` and choose between them"
+    return [
+        Finding("odd_threshold", line, f"{what} is {value}: a cosine lies between -1 and 1", hint)
+        for what, value, line in named
+        if value is not None and abs(value) > 1
+    ]
 
 
 def _long_texts(class_file: ClassFile, embedder: ClassEmbedder) -> list[Finding]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgezsl.errors import EngineError, Place, missing_extra
-from edgezsl.runtime.engine import run_in_batches
+from edgezsl.runtime.engine import check_pixels, check_tensor_names, run_in_batches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgezsl.bundle import Bundle
     from edgezsl.contract import PixelType
 
-_ONLY_ERRORS = 3  # ONNX Runtime's log level: warnings about a graph are for its author, not for a camera's log
+_SILENT = 4  # ONNX Runtime's log level "fatal": it prints each error that it also raises, and we say those ourselves
 
 
 def onnxruntime_errors() -> tuple[type[Exception], ...]:
@@ -54,7 +54,7 @@ class OnnxGraph:
         self._errors = onnxruntime_errors()
         self._file = file
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ONLY_ERRORS
+        options.log_severity_level = _SILENT
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
         # A spinning thread is a core that the capture thread does not get.
@@ -106,7 +106,7 @@ class OnnxEngine:
     def __init__(self, graph: OnnxGraph, bundle: Bundle, encoder: str) -> None:
         contract = bundle.manifest.contract
         self._graph = graph
-        self._input = contract.input
+        self._contract = contract
         self._batch = bundle.manifest.batch
         self._dim = bundle.manifest.space.dim
         self.dtype: PixelType = contract.dtype
@@ -125,14 +125,7 @@ class OnnxEngine:
         """
         name = bundle.manifest.image_encoders[encoder]
         graph = OnnxGraph(bundle.read(name), file=str(bundle.folder / name), threads=threads)
-        contract = bundle.manifest.contract
-        if graph.inputs != (contract.input,) or graph.outputs != (contract.output,):
-            raise EngineError(
-                f"the graph has the inputs {graph.inputs} and outputs {graph.outputs}",
-                code="bad_graph",
-                where=Place(str(bundle.folder / name)),
-                expected=f"{contract.input!r} and {contract.output!r}, as the contract says",
-            )
+        check_tensor_names(graph.inputs, graph.outputs, bundle.manifest.contract, str(bundle.folder / name))
         return cls(graph, bundle, encoder)
 
     def run(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
@@ -141,6 +134,7 @@ class OnnxEngine:
         Raises:
             EngineError: When the pixels do not fit the graph, or the engine is closed.
         """
+        check_pixels(pixels, self._contract)
         return run_in_batches(self._run, pixels, self._batch, self._dim)
 
     def close(self) -> None:
@@ -148,7 +142,7 @@ class OnnxEngine:
         self._graph.close()
 
     def _run(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        return np.asarray(self._graph.run({self._input: pixels})[0], np.float32)
+        return np.asarray(self._graph.run({self._contract.input: pixels})[0], np.float32)
 
 
 def _onnxruntime() -> Any:

@@ -6,12 +6,12 @@ an fp32 file in it by default: `precision` says so, and the golden test then use
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from edgezsl.errors import EngineError, Place, missing_extra
-from edgezsl.runtime.engine import run_in_batches
+from edgezsl.runtime.engine import check_pixels, check_tensor_names, run_in_batches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class OpenVinoEngine:
     def __init__(self, compiled: Any, bundle: Bundle, encoder: str, *, description: str) -> None:
         contract = bundle.manifest.contract
         self._request: Any = compiled.create_infer_request()
-        self._input = contract.input
+        self._contract = contract
         self._batch = bundle.manifest.batch
         self._dim = bundle.manifest.space.dim
         inside = _PRECISIONS.get(compiled.get_property("INFERENCE_PRECISION_HINT").to_string(), "fp32")
@@ -47,29 +47,46 @@ class OpenVinoEngine:
         self.description = f"{description}, {encoder} file in {self.precision}"
 
     @classmethod
-    def open(cls, bundle: Bundle, encoder: str, *, threads: int | None = None) -> OpenVinoEngine:
+    def open(
+        cls, bundle: Bundle, encoder: str, *, threads: int | None = None, arithmetic: Literal["f32"] | None = None
+    ) -> OpenVinoEngine:
         """Load the encoder of a bundle.
 
+        Args:
+            bundle: The bundle.
+            encoder: The precision of the encoder's file.
+            threads: Threads for one inference, or None for all cores.
+            arithmetic: `f32` to compute an fp32 file in it; None leaves OpenVINO its default, which may be bfloat16.
+
         Raises:
-            EngineError: When OpenVINO refuses the graph.
+            EngineError: When OpenVINO refuses the graph, or its input and output are not the contract's.
             BundleError: When the file has changed.
             MissingExtraError: When OpenVINO is not installed.
         """
         openvino = _openvino()
         name = bundle.manifest.image_encoders[encoder]
+        data = bundle.read(name)
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
+        if arithmetic:
+            settings["INFERENCE_PRECISION_HINT"] = arithmetic
+        why = ", as bf16 failed the golden test" if arithmetic else ""
         try:
             core = openvino.Core()
-            compiled = core.compile_model(core.read_model(bundle.read(name)), "CPU", settings)
+            compiled = core.compile_model(core.read_model(data), "CPU", settings)
             version = openvino.__version__.split("-")[0]
-            return cls(compiled, bundle, encoder, description=f"openvino {version}, {threads or 'all'} threads")
+            engine = cls(compiled, bundle, encoder, description=f"openvino {version}, {threads or 'all'} threads{why}")
+            contract = bundle.manifest.contract
+            inputs = [_name(port, contract.input) for port in compiled.inputs]
+            outputs = [_name(port, contract.output) for port in compiled.outputs]
         except _ERRORS as cause:
             where = Place(str(bundle.folder / name))
             raise EngineError(
-                f"OpenVINO refuses the graph ({_first_line(cause)})", code="bad_graph", where=where
+                f"OpenVINO refuses the graph ({_last_line(cause)})", code="bad_graph", where=where
             ) from cause
+        check_tensor_names(inputs, outputs, contract, str(bundle.folder / name))
+        return engine
 
     def run(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Return the embeddings `(N, D)` of `pixels (N, 3, h, w)`.
@@ -77,6 +94,7 @@ class OpenVinoEngine:
         Raises:
             EngineError: When the pixels do not fit the graph, or the engine is closed.
         """
+        check_pixels(pixels, self._contract)
         return run_in_batches(self._run, pixels, self._batch, self._dim)
 
     def close(self) -> None:
@@ -88,12 +106,17 @@ class OpenVinoEngine:
             raise EngineError("the engine is closed", code="closed")
         try:
             # Outputs are shared with the request and overwritten by the next run: copy them.
-            return np.array(self._request.infer({self._input: pixels})[0], np.float32)
+            return np.array(self._request.infer({self._contract.input: pixels})[0], np.float32)
         except _ERRORS as cause:
-            raise EngineError(f"the graph does not run ({_first_line(cause)})", code="run_failed") from cause
+            raise EngineError(f"the graph does not run ({_last_line(cause)})", code="run_failed") from cause
 
 
-def _first_line(cause: Exception) -> str:
+def _name(port: Any, wanted: str) -> str:
+    """Return the name of a tensor: `wanted` where that is one of its names, for OpenVINO merges tensors."""
+    return wanted if wanted in port.get_names() else str(port.any_name)
+
+
+def _last_line(cause: Exception) -> str:
     lines = [line for line in str(cause).splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(cause).__name__
 

@@ -3,24 +3,43 @@
 A slow reader never makes a camera's frames old: the newest frame wins and the others are counted. Only files and
 folders that are read as fast as possible wait for their reader. The watchdog is ours: a backend that hangs in `open`
 or `read` is noticed by the absence of frames, whatever it promised.
+
+The next frame's pixels are prepared in this thread while the engine is at work on the last one's: preprocessing costs
+a stream no time where a second core is free.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from edgezsl.errors import EdgezslError, Place, SourceLostError
 from edgezsl.runtime.events import SourceChanged
+from edgezsl.runtime.sources import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgezsl.runtime.sources import Frame, FrameSource
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgezsl.runtime.sources import FrameSource
 
 STALL_S = 5.0
 _JOIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadyFrame(Frame):
+    """A frame that was prepared ahead.
+
+    Attributes:
+        pixels: What `prepare` made of the image.
+    """
+
+    pixels: NDArray[Any]
 
 
 class FrameReader:
@@ -30,13 +49,22 @@ class FrameReader:
         open_source: Opens the source; called in the thread, under the watchdog.
         name: The source's URI without credentials.
         stall_s: Seconds without a frame, or without the source opening, after which it counts as lost.
+        prepare: Turns an image into pixels, in the thread; None leaves that to whoever takes the frame.
     """
 
-    def __init__(self, open_source: Callable[[], FrameSource], name: str, *, stall_s: float = STALL_S) -> None:
+    def __init__(
+        self,
+        open_source: Callable[[], FrameSource],
+        name: str,
+        *,
+        stall_s: float = STALL_S,
+        prepare: Callable[[NDArray[np.uint8]], NDArray[Any]] | None = None,
+    ) -> None:
         self.name = name
         self.dropped = 0
         self._open_source = open_source
         self._stall_s = stall_s
+        self._prepare = prepare
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._slot: Frame | None = None
@@ -55,7 +83,7 @@ class FrameReader:
     def poll(self, timeout_s: float) -> Frame | SourceChanged | None:
         """Return the newest frame, or what has happened to the source, or None after `timeout_s` without either.
 
-        A `source_ended` is the last thing that is returned.
+        A frame that was prepared is a `ReadyFrame`. A `source_ended` is the last thing that is returned.
 
         Raises:
             SourceLostError: When the source went silent for `stall_s`, or its thread died.
@@ -108,6 +136,10 @@ class FrameReader:
                 if frame is None:
                     self._notice("source_ended", "there are no more frames")
                     return
+                # While the slot is full the loop is behind, and most frames that come are dropped: not worth preparing.
+                if self._prepare is not None and (self._slot is None or source.pace == "waiting"):
+                    pixels = self._prepare(frame.image)
+                    frame = ReadyFrame(frame.image, frame.number, frame.time, frame.media_time, pixels)
                 if source.pace == "timed" and frame.media_time is not None:
                     started = started or (frame.media_time, time.monotonic())
                     self._stopping.wait(frame.media_time - started[0] + started[1] - time.monotonic())

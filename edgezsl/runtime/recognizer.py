@@ -6,16 +6,19 @@ whole, however often it is swapped meanwhile.
 
 from __future__ import annotations
 
+import math
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from edgezsl.errors import EngineError, InputError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.events import ClassScore, RegionAnswer
 from edgezsl.scoring import rank, scores
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from edgezsl.contract import InputContract
@@ -49,6 +52,12 @@ class _Serving:
     prototypes: ClassPrototypes
     revision: int
     digest: str
+    negative: NDArray[np.bool_] | None  # None where no class is: looked for once, not in every frame
+
+    @classmethod
+    def of(cls, prototypes: ClassPrototypes, revision: int) -> _Serving:
+        negative = prototypes.negative if prototypes.negative.any() else None
+        return cls(prototypes, revision, prototypes.digest[:SHORT_DIGEST], negative)
 
 
 class Recognizer:
@@ -58,7 +67,10 @@ class Recognizer:
         engine: The image encoder.
         contract: What it takes.
         prototypes: The first class set, revision 1.
-        top_k: How many classes an answer lists.
+        top_k: How many classes an answer lists, ≥ 1.
+
+    Raises:
+        InputError: When `top_k` is less.
 
     Example:
         >>> import numpy as np
@@ -77,11 +89,13 @@ class Recognizer:
     def __init__(
         self, engine: Engine, contract: InputContract, prototypes: ClassPrototypes, *, top_k: int = TOP_K
     ) -> None:
+        if top_k < 1:
+            raise InputError(f"top_k is {top_k}", code="bad_value", expected="at least 1")
         self._engine = engine
         self._preprocess = Preprocessor(contract)
         self._top_k = top_k
         self._swapping = threading.Lock()
-        self._serving = _Serving(prototypes, 1, prototypes.digest[:SHORT_DIGEST])
+        self._serving = _Serving.of(prototypes, 1)
 
     @property
     def prototypes(self) -> ClassPrototypes:
@@ -106,10 +120,10 @@ class Recognizer:
             SpaceMismatchError: When its space is another; the set before goes on answering.
         """
         self._serving.prototypes.space.check_same(prototypes.space, "the new class set")
-        digest = prototypes.digest[:SHORT_DIGEST]
+        new = _Serving.of(prototypes, 0)  # before the lock: the digest of a large set takes a while
         with self._swapping:
             revision = self._serving.revision + 1
-            self._serving = _Serving(prototypes, revision, digest)
+            self._serving = replace(new, revision=revision)
         return revision
 
     def recognize(self, image: NDArray[np.uint8]) -> Answer:
@@ -122,20 +136,58 @@ class Recognizer:
             ContractError: When the array is not a frame.
             EngineError: When the engine fails.
         """
+        return self.answer(self.prepare(image))
+
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return the pixels of a frame for `answer`: work that may be done ahead, in any thread.
+
+        Args:
+            image: `(H, W, 3)` uint8 RGB.
+
+        Returns:
+            `(1, 3, h, w)` in the contract's dtype.
+
+        Raises:
+            ContractError: When the array is not a frame.
+        """
+        return self._preprocess([image])
+
+    def answer(self, pixels: NDArray[Any]) -> Answer:
+        """Return what a prepared frame shows.
+
+        Args:
+            pixels: `(1, 3, h, w)`, from `prepare`.
+
+        Raises:
+            EngineError: When the engine fails, gives values that are not finite, or the pixels are not what it takes.
+        """
         serving = self._serving  # once: everything below belongs to this class set
-        embeddings = self._engine.run(self._preprocess([image]))
+        embeddings = self._engine.run(pixels)
         prototypes = serving.prototypes
+        _check_embeddings(embeddings, len(pixels), prototypes.space.dim)
         rows = scores(embeddings, prototypes.vectors, prototypes.offset)
-        regions = tuple(self._region(WHOLE_FRAME, row, prototypes) for row in rows)
+        regions = tuple(self._region(WHOLE_FRAME, row, serving) for row in rows)
         return Answer(serving.revision, serving.digest, regions)
 
     def close(self) -> None:
         """Close the engine."""
         self._engine.close()
 
-    def _region(self, name: str, row: NDArray[np.float32], prototypes: ClassPrototypes) -> RegionAnswer:
-        ranking = rank(row, prototypes.space, limits=prototypes.limits, negative=prototypes.negative, k=self._top_k)
+    def _region(self, name: str, row: NDArray[np.float32], serving: _Serving) -> RegionAnswer:
+        prototypes = serving.prototypes
+        ranking = rank(row, prototypes.space, limits=prototypes.limits, negative=serving.negative, k=self._top_k)
         names = prototypes.names
         listed = zip(ranking.top, ranking.scores, ranking.probabilities, strict=True)
         top = tuple(ClassScore(names[index], float(score), float(share)) for index, score, share in listed)
         return RegionAnswer(name, None if ranking.decision is None else names[ranking.decision], top)
+
+
+def _check_embeddings(embeddings: NDArray[np.float32], count: int, dim: int) -> None:
+    # A score that is not finite would rank anything anywhere. One product is the cheapest look at every value.
+    if embeddings.shape != (count, dim) or not math.isfinite(np.vdot(embeddings, embeddings)):
+        raise EngineError(
+            f"the engine gave embeddings {embeddings.shape}, or values that are not finite",
+            code="bad_embeddings",
+            expected=f"finite values {(count, dim)}",
+            hint="start again; if it comes back take another engine, `edgezsl doctor` lists them",
+        )

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 from edgezsl.errors import EdgezslError, SourceError, SourceLostError
 from edgezsl.runtime.events import ClassesRefused, ClassesSwapped, Recognition, SourceChanged
+from edgezsl.runtime.reader import ReadyFrame
 from edgezsl.runtime.recognizer import SHORT_DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgezsl.prototypes import ClassPrototypes
-    from edgezsl.runtime.reader import FrameReader
     from edgezsl.runtime.events import Event
+    from edgezsl.runtime.reader import FrameReader
     from edgezsl.runtime.recognizer import Recognizer
     from edgezsl.runtime.sinks import Sink
     from edgezsl.runtime.sources import Frame
@@ -129,7 +130,10 @@ class Stream:
         self._tell(ClassesRefused(time.time(), origin, fault))
 
     def _answer(self, frame: Frame) -> None:
-        answer = self._recognizer.recognize(frame.image)
+        if isinstance(frame, ReadyFrame):
+            answer = self._recognizer.answer(frame.pixels)
+        else:
+            answer = self._recognizer.recognize(frame.image)
         self._last_s = time.monotonic()
         self._first_s = self._first_s or self._last_s
         self._answered += 1

@@ -5,6 +5,7 @@ The only module that imports `tokenizers`; its exceptions end here.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,7 +121,8 @@ class SemanticCache:
                 self._known = {text: self._known[text] for text in wanted if text in self._known}
             self._known.update(zip(new, encode(new), strict=True))
             if self._file is not None:
-                _write_cache(self._file, self._known)
+                with contextlib.suppress(OSError):  # a full disk costs the memory, not the classes
+                    _write_cache(self._file, self._known)
         return {text: self._known[text] for text in wanted}
 
 

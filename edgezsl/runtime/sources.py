@@ -1,0 +1,276 @@
+"""Where frames come from: one URI names any source, and one function opens it.
+
+A source gives frames and knows nothing else: it does not sleep until a frame is due, drop, count drops, reconnect or
+resize. That is the stream's part. OpenCV's part is `opencv.py`, GStreamer's `gstreamer.py`; each is imported when a
+source needs it, and not before.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from edgezsl.errors import Place, SourceError, redacted, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+USUAL_RATE = 30.0  # frames a second, where a source does not say
+
+_ALLOWED = (
+    "a path, file:PATH, a camera's number, v4l2:///dev/video0, csi://0, rtsp://…, http://…, https://…, "
+    "synthetic:, gst:PIPELINE"
+)
+_LARGEST_IMAGE = 256 * 2**20  # bytes of an encoded image
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):")
+_SECRET = re.compile(r"""(?i)([\w.-]*(?:pass|passwd|password|pwd|pw|token|secret|key|auth)=)("[^"]*"|[^&\s]+)""")
+_GLOB = re.compile(r"[*?\[]")
+
+Pace = Literal["live", "timed", "waiting"]
+"""`live`: frames come by themselves and the newest counts. `timed`: a frame is due at its `media_time`, and the newest
+counts. `waiting`: the reader pulls, and no frame is dropped."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        image: `(H, W, 3)` uint8 RGB, C-contiguous; nobody else writes to it.
+        number: From 0 in its source.
+        time: Unix seconds at capture; for a file, when it was read.
+        media_time: Seconds into a file, never falling; else None.
+    """
+
+    image: NDArray[np.uint8]
+    number: int
+    time: float
+    media_time: float | None
+
+
+class FrameSource(Protocol):
+    """Gives frames, one by one.
+
+    A source may also have `skipped: Sequence[SourceError]`: why it left something out (see the function `skipped`).
+
+    Attributes:
+        name: The URI without credentials, such as `rtsp://***@host/x`.
+        pace: Who sets the speed.
+    """
+
+    name: str
+    pace: Pace
+
+    def read(self) -> Frame | None:
+        """Return the next frame, or None at the end; may block.
+
+        Raises:
+            SourceLostError: When a live source goes silent or ends.
+        """
+
+    def close(self) -> None:
+        """Free what the source holds; a second call does nothing."""
+
+
+def skipped(source: FrameSource) -> Sequence[SourceError]:
+    """Return what `source` has left out so far because it could not be read, oldest first."""
+    left_out: Sequence[SourceError] = getattr(source, "skipped", ())
+    return left_out
+
+
+def public_name(uri: str) -> str:
+    """Return what the source that `uri` names is called everywhere: `camera:0`, `file:a.mp4`, `rtsp://***@host/x`.
+
+    Passwords, keys and tokens are replaced by `***`, also those in a query or a pipeline.
+    """
+    kind = _kind(uri)
+    if kind == "camera":
+        return f"camera:{int(uri)}"
+    if kind == "file":
+        return f"file:{_local_path(uri)}"
+    if kind == "gst":
+        return hide_secrets("gst:" + uri.removeprefix("gst:").strip())
+    return hide_secrets(uri)
+
+
+def hide_secrets(text: str) -> str:
+    """Return `text` with what looks like a password, key or token replaced by `***`."""
+    return _SECRET.sub(r"\1***", redacted(text))
+
+
+def refused(name: str, message: str, *, code: str, expected: str | None = None, hint: str | None = None) -> SourceError:
+    """Return the error for a source that cannot be opened, for the caller to raise."""
+    return SourceError(message, code=code, where=Place(name), expected=expected, hint=hint)
+
+
+def open_source(uri: str, *, as_fast_as_possible: bool = False, timeout_s: float = 5.0) -> FrameSource:
+    """Open the source that `uri` names, and wait for its first frame.
+
+    Args:
+        uri: A camera's number (`0`) or device (`v4l2:///dev/video0`, `csi://0` on a Jetson), a stream (`rtsp://`, or
+            `http://` with MJPEG), a video file, an image, a folder or glob of images (a path, or `file:` and a path),
+            a GStreamer pipeline (`gst:` and a pipeline, or any text with ` ! `), or `synthetic:?width=640&height=480`.
+        as_fast_as_possible: Whether a file waits for its reader instead of keeping its own pace.
+        timeout_s: How long a live source may be silent, in seconds.
+
+    Returns:
+        The source; the caller closes it.
+
+    Raises:
+        SourceError: When there is no such source, it may not be read, it is not what its URI says, or the URI means
+            nothing.
+        SourceLostError: When a server or camera refuses, or gives no frame in time.
+        MissingExtraError: When OpenCV is needed and not installed.
+    """
+    name = _checked_name(uri, timeout_s)
+    match _kind(uri):
+        case "camera" | "v4l2" as kind:
+            from edgezsl.runtime.opencv import open_camera
+
+            device = f"/dev/video{int(uri)}" if kind == "camera" else _local_path(uri)
+            return open_camera(device, name=name, timeout_s=timeout_s)
+        case "gst" | "csi" as kind:
+            from edgezsl.runtime.gstreamer import csi_pipeline, open_pipeline
+
+            pipeline = csi_pipeline(uri) if kind == "csi" else uri.removeprefix("gst:")
+            return open_pipeline(pipeline, name=name, timeout_s=timeout_s)
+        case "rtsp" | "rtsps" | "http" | "https":
+            from edgezsl.runtime.opencv import open_stream
+
+            return open_stream(uri, name=name, timeout_s=timeout_s, as_fast_as_possible=as_fast_as_possible)
+        case "synthetic":
+            from edgezsl.runtime.synthetic import Scene, SyntheticSource
+
+            return SyntheticSource(Scene.from_uri(uri), name=name, waiting=as_fast_as_possible)
+        case "file":
+            return _open_path(_local_path(uri), name, as_fast_as_possible=as_fast_as_possible)
+        case scheme:
+            raise refused(name, f"the scheme {scheme!r} is unknown", code="unknown_scheme", expected=_ALLOWED)
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Return an image file, turned upright where its EXIF says so, as `(H, W, 3)` uint8 RGB.
+
+    Raises:
+        SourceError: When there is no such file, it may not be read, or it is damaged or no image.
+        MissingExtraError: When OpenCV is not installed.
+    """
+    import numpy as np
+
+    from edgezsl.runtime.opencv import opencv
+
+    cv2 = opencv("an image")
+    name = f"file:{path}"
+    _check_readable(path, name)
+    if path.stat().st_size > _LARGEST_IMAGE:
+        raise refused(name, "the file is too large for an image", code="too_large", expected="at most 256 MiB")
+    try:
+        # Not cv2.imread: on a name that is not UTF-8 it crashes the interpreter.
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (cv2.error, OSError) as cause:
+        raise refused(name, "the image cannot be read", code="not_an_image") from cause
+    if image is None:
+        raise refused(name, "the file is damaged or no image", code="not_an_image", expected="JPEG, PNG or the like")
+    rgb: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return rgb
+
+
+def _kind(uri: str) -> str:
+    """Return `camera`, `gst`, `file` for every path, or the scheme."""
+    if uri.isascii() and uri.isdecimal():
+        return "camera"
+    if uri.startswith("gst:") or (" ! " in uri and not uri.startswith("file:")):
+        return "gst"
+    found = _SCHEME.match(uri)
+    return "file" if found is None or os.path.lexists(uri) else found[1]
+
+
+def _local_path(uri: str) -> str:
+    """Return the path in `file:a`, `file:/a`, `file:///a`, `v4l2:///dev/video0` or a bare path."""
+    if _kind(uri) == "file" and not uri.startswith("file:"):
+        return uri
+    path = uri.partition(":")[2]
+    return path[2:] if path.startswith("///") else path
+
+
+def _checked_name(uri: str, timeout_s: float) -> str:
+    try:
+        uri.encode()
+    except UnicodeEncodeError as cause:  # OpenCV crashes the interpreter on such a name
+        raise refused(
+            ascii(uri), "the name holds bytes that are not UTF-8", code="bad_name", hint="rename the file"
+        ) from cause
+    if not uri.strip() or "\0" in uri:
+        raise refused(shown(uri), f"{shown(uri)} names no source", code="no_source", expected=_ALLOWED)
+    name = public_name(uri)
+    if timeout_s <= 0:
+        raise refused(name, f"the time-out is {timeout_s} s", code="bad_timeout", expected="a number > 0")
+    return name
+
+
+def _open_path(text: str, name: str, *, as_fast_as_possible: bool) -> FrameSource:
+    from edgezsl.runtime.images import open_images
+    from edgezsl.runtime.opencv import open_video
+
+    path = Path(text)
+    if _is_folder(path):
+        return open_images(_images_in(path, name), name=name)
+    if not os.path.lexists(text) and _GLOB.search(text):
+        return open_images(_matching(path, name), name=name)
+    _check_readable(path, name)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return open_images([path], name=name)
+    return open_video(text, name=name, waiting=as_fast_as_possible)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # opening it as a file says why
+        return False
+
+
+def _images_in(folder: Path, name: str) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    except OSError as cause:
+        raise refused(name, f"the folder cannot be read ({cause.strerror})", code="no_permission") from cause
+
+
+def _matching(pattern: Path, name: str) -> list[Path]:
+    start = Path(pattern.anchor)
+    try:
+        return sorted(start.glob(str(pattern.relative_to(start))))
+    except ValueError as cause:
+        raise refused(name, f"this is no glob ({cause})", code="bad_glob", expected="such as photos/*.jpg") from cause
+
+
+def _check_readable(path: Path, name: str) -> None:
+    """Check that `path` is a file with something in it. A pipe in its place is refused unopened: it may block."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise refused(name, f"this is {_file_type(mode)}", code="not_a_file", expected="a regular file")
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as cause:
+        code, hint = {
+            FileNotFoundError: ("no_such_file", "check the path"),
+            PermissionError: ("no_permission", "change its mode or owner"),
+        }.get(type(cause), ("unreadable", None))
+        raise refused(name, f"the file cannot be read: {cause.strerror}", code=code, hint=hint) from cause
+    if empty:
+        raise refused(name, "the file is empty", code="empty_file", expected="a video or an image")
+
+
+def _file_type(mode: int) -> str:
+    names = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    return names.get(stat.S_IFMT(mode), "a device")
