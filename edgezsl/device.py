@@ -305,7 +305,7 @@ def _recognised(
         return profile, f"this is a Jetson without a profile of its own ({known}); this one stands in"
     if model:
         return profile, f"no profile knows the board {shown(model)}; this one stands in for every {profile.arch}"
-    return profile, f"nothing but the machine is known: {profile.arch}"
+    return profile, f"no file names the board; its processor is {profile.arch}"
 
 
 def _model(data: bytes) -> str | None:

@@ -11,6 +11,23 @@ import pytest
 
 from tests.factories import colour_frame
 
+
+@pytest.fixture
+def started():
+    """Start commands that run on; whatever is left of them at the end is killed."""
+    processes = []
+
+    def start(*arguments):
+        command = [sys.executable, "-m", "edgezsl", *map(str, arguments)]
+        processes.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
 GOOD = "reject: 0.1\nclasses:\n  - red\n  - green\n  - {name: blue, threshold: 0.2}\n"
 
 
@@ -73,13 +90,11 @@ def test_a_pack_answers_like_the_class_file_it_was_embedded_from(small_bundle, c
     assert regions(classes) == regions(pack) != []
 
 
-def test_classes_are_swapped_while_it_runs_and_a_bad_file_is_refused(small_bundle, classes, tmp_path):
+def test_classes_are_swapped_while_it_runs_and_a_bad_file_is_refused(started, small_bundle, classes, tmp_path):
     lines = tmp_path / "lines.jsonl"
     source = "synthetic:?width=160&height=120&fps=30"
-    command = [sys.executable, "-m", "edgezsl", "run", "--source", source, "--classes", classes]
-    process = subprocess.Popen(
-        [*command, "--bundle", small_bundle.folder, "--jsonl", lines], stderr=subprocess.PIPE, text=True
-    )
+    options = ["--classes", classes, "--bundle", small_bundle.folder, "--jsonl", lines]
+    process = started("run", "--source", source, *options)
 
     def wait_for(kind, count=1):
         deadline = time.monotonic() + 30
@@ -102,7 +117,7 @@ def test_classes_are_swapped_while_it_runs_and_a_bad_file_is_refused(small_bundl
     assert wait_for("classes_swapped")[0]["names"] == 2
     replace("- yellow\n- yellow\n")
     refusal = wait_for("classes_refused")[0]
-    assert (refusal["code"], refusal["line"], refusal["field"]) == ("duplicate_name", 2, "[1].name")
+    assert (refusal["code"], refusal["line"], refusal["field"]) == ("duplicate_name", 2, "[1]")
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
     answers = [json.loads(line) for line in lines.read_text().splitlines() if '"recognition"' in line]
@@ -206,25 +221,10 @@ def test_a_reader_that_goes_away_is_not_an_error(small_bundle, classes):
     assert done.returncode == 0, done.stderr
 
 
-def test_sigterm_ends_a_stream_in_order(small_bundle, classes, tmp_path):
+def test_sigterm_ends_a_stream_in_order(started, small_bundle, classes, tmp_path):
     lines = tmp_path / "lines.jsonl"
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "edgezsl",
-            "run",
-            "--source",
-            "synthetic:",
-            "--classes",
-            classes,
-            "--bundle",
-            small_bundle.folder,
-            "--jsonl",
-            lines,
-        ],
-        stderr=subprocess.DEVNULL,
-    )
+    options = ["--classes", classes, "--bundle", small_bundle.folder, "--jsonl", lines]
+    process = started("run", "--source", "synthetic:", *options)
     while not (lines.exists() and "recognition" in lines.read_text()):
         assert process.poll() is None
         time.sleep(0.05)

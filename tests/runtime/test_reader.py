@@ -1,5 +1,6 @@
 """The newest frame wins, drops are counted, and a hung driver is noticed."""
 
+import threading
 import time
 
 import pytest
@@ -84,10 +85,18 @@ def test_a_source_that_hangs_in_read_is_lost_and_the_reader_still_closes():
 
 
 def test_a_source_that_hangs_while_opening_is_lost():
-    reader = FrameReader(lambda: time.sleep(3), "hanging", stall_s=0.2)
+    answered = threading.Event()
+
+    def hang():
+        answered.wait()
+        raise SourceError("too late", code="too_late")
+
+    reader = FrameReader(hang, "hanging", stall_s=0.2)
     reader.start()
     with pytest.raises(SourceLostError):
         until_lost(reader)
+    answered.set()
+    reader.close()
 
 
 def test_a_slow_timed_video_is_not_mistaken_for_a_hung_one():

@@ -1,0 +1,82 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edgezsl
+
+PACKAGE = Path(edgezsl.__file__).parent
+VENDORS = (
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "tensorrt",
+    "cv2",
+    "tokenizers",
+    "safetensors",
+    "typer",
+    "rich",
+    "yaml",
+    "watchfiles",
+)
+
+
+def library_modules():
+    """Return the names of every module but those of the command line."""
+    paths = [path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")]
+    names = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in sorted(paths)]
+    return [name for name in names if not name.startswith("edgezsl.cli") and not name.endswith("__main__")]
+
+
+def loaded_after(*modules):
+    """Return the top-level packages that a fresh interpreter has loaded after importing `modules`."""
+    program = (
+        "import importlib, json, sys\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    command = [sys.executable, "-c", program, *modules]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    return set(json.loads(done.stdout))
+
+
+def test_importing_edgezsl_loads_no_package_but_its_own():
+    added = loaded_after("edgezsl") - loaded_after()
+    assert "edgezsl" in added
+    assert added & {"numpy", *VENDORS} == set()
+
+
+def test_importing_every_module_loads_no_vendor_package():
+    modules = library_modules()
+    assert {"edgezsl.station", "edgezsl.runtime.onnx_engine", "edgezsl.runtime.stream"} <= set(modules)
+    assert loaded_after(*modules) & set(VENDORS) == set()
+
+
+@pytest.mark.parametrize("module", library_modules())
+def test_every_module_can_be_imported_first(module):
+    assert loaded_after(module) & set(VENDORS) == set()
+
+
+def test_the_child_that_reads_class_files_imports_no_numpy_before_it_has_read_one():
+    assert "numpy" not in loaded_after("edgezsl.runtime.embed_child")
+
+
+def test_using_a_public_name_loads_only_what_it_needs():
+    program = "import sys, edgezsl; edgezsl.EdgezslError; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "False\n"
+
+
+def test_importing_everything_starts_no_thread_and_prints_nothing():
+    program = (
+        "import importlib, sys, threading\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "assert threading.active_count() == 1, threading.enumerate()"
+    )
+    command = [sys.executable, "-c", program, *library_modules()]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("", "")
