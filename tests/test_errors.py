@@ -1,7 +1,17 @@
 import pytest
 
 from edgezsl import errors
-from edgezsl.errors import EdgezslError, EngineError, InputError, PackError, Place, TransientError, missing_extra, redacted, shown
+from edgezsl.errors import (
+    EdgezslError,
+    EngineError,
+    InputError,
+    PackError,
+    Place,
+    TransientError,
+    missing_extra,
+    redacted,
+    shown,
+)
 
 
 def kinds(of=EdgezslError):
