@@ -3,7 +3,6 @@ import pytest
 from edgezsl import errors
 from edgezsl.errors import (
     EdgezslError,
-    EngineError,
     InputError,
     PackError,
     Place,
@@ -39,7 +38,7 @@ def test_a_message_says_where_what_got_expected_and_what_to_do():
 
 
 def test_a_message_without_place_or_hint_is_one_clause():
-    assert str(EngineError("the engine is closed", code="closed")) == "the engine is closed"
+    assert str(EdgezslError("the engine is closed", code="closed")) == "the engine is closed"
 
 
 @pytest.mark.parametrize(
