@@ -17,7 +17,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import edgezsl
 from edgezsl.device import Detection, cpu_features, detect_profile, read_head
 from edgezsl.errors import InputError
 from edgezsl.runtime.doctor_probe import Outcome, probe
@@ -127,7 +126,7 @@ def _software_findings() -> tuple[Finding, ...]:
     python = (
         f"{platform.python_version()}, {platform.python_implementation()}, {platform.system()} {platform.release()}"
     )
-    return Finding("edgezsl", "ok", edgezsl.__version__), Finding("python", "ok", python)
+    return Finding("edgezsl", "ok", metadata.version("edgezsl")), Finding("python", "ok", python)
 
 
 def _board_findings(detection: Detection) -> tuple[Finding, ...]:

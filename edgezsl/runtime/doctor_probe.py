@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import edgezsl
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -67,7 +65,7 @@ def probe(steps: Sequence[str], *, limit_s: float) -> dict[str, Outcome]:
 def _run_child(steps: Sequence[str], limit_s: float) -> tuple[list[dict[str, Any]], str]:
     # `-m` puts the working folder first on the path, and a user's own `yaml.py` there would be imported; the folder that
     # holds the package has nothing but packages.
-    folder = Path(edgezsl.__file__).parent.parent
+    folder = Path(__file__).parents[2]
     command = [sys.executable, "-m", "edgezsl.runtime.doctor_child", *steps]
     try:
         done = subprocess.run(
