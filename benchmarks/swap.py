@@ -77,16 +77,18 @@ QUICK = Amounts(swaps=600, swaps_a_frame=20, replacements=4, stretches=2, quiet_
 
 
 class TwoReads(Recognizer):
-    """The seeded defect: names from one reading of the reference, the matrix from another."""
+    """The seeded defect: names are read when a frame is embedded, the matrix when it is scored."""
 
-    def answer(self, pixels: NDArray[Any]) -> Answer:
+    def embed(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the embeddings of a frame, and remember which names stood then."""
+        self._first = self._serving
+        return super().embed(pixels)
+
+    def answer(self, embeddings: NDArray[np.float32]) -> Answer:
         """Return an answer of two class sets, where a swap came between the two readings."""
-        first = self._serving
-        embedding = self._engine.run(pixels)[0]
-        second = self._serving
-        scores = (second.prototypes.vectors @ embedding + second.prototypes.offset)[None]
-        mixed = self._region(WHOLE_FRAME, scores[0], first)
-        return Answer(first.revision, first.digest, (mixed,))
+        first, second = self._first, self._serving
+        row = second.prototypes.vectors @ embeddings[0] + second.prototypes.offset
+        return Answer(first.revision, first.digest, (self._region(WHOLE_FRAME, row, first),))
 
 
 def main() -> int:

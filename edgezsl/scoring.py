@@ -3,22 +3,28 @@
 What a score, a threshold and a decision mean is said in docs/classes-file.md. Nothing here knows a class's name.
 
 A device runs this between two runs of a network that leaves no cache warm: each numpy call then costs 10 to 40 µs
-whatever the size of its arrays. So calls are counted here, and `reduce` is called rather than its slower method.
+whatever the size of its arrays. So calls are counted here, and a few classes are ranked without numpy.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from edgezsl.contract import EmbeddingSpace
 
-_PICK_ONE_BY_ONE = 8  # classes; up to here k passes for the largest score are cheaper than one partition
+_FEW_CLASSES = 64  # up to here Python's own sort and exponential are cheaper than numpy's calls
+_PICK_ONE_BY_ONE = 8  # of many classes; up to here k passes for the largest score are cheaper than one partition
+_SAFE_LOGIT = 60.0  # of the best class: a billion times e to it is finite in float32, and e to less than it normal
+_LARGEST_LOGIT = 700.0  # of a sigmoid: e to it is finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,33 +33,34 @@ class Ranking:
 
     Attributes:
         decision: Row of the class decided on, or None for "none of these".
-        top: `(k,)` rows, best first; equal scores in the order of rows.
-        scores: `(k,)` float32.
-        probabilities: `(k,)` float64 in [0, 1].
+        top: k rows, best first; equal scores in the order of rows.
+        scores: Of these rows.
+        probabilities: Of these rows, in [0, 1].
     """
 
     decision: int | None
-    top: NDArray[np.intp]
-    scores: NDArray[np.float32]
-    probabilities: NDArray[np.float64]
+    top: tuple[int, ...]
+    scores: tuple[float, ...]
+    probabilities: tuple[float, ...]
 
 
 def scores(
-    embeddings: NDArray[np.float32], vectors: NDArray[np.float32], offset: NDArray[np.float32]
+    embeddings: NDArray[np.float32], vectors: NDArray[np.float32], offset: NDArray[np.float32] | None
 ) -> NDArray[np.float32]:
     """Return the score of every class for every embedding: `x·p_k + bias_k - γ·seen_k`.
 
     Args:
         embeddings: `(N, D)` float32.
         vectors: `(K, D)` float32, the class prototypes.
-        offset: `(K,)` float32, `bias - γ·seen`.
+        offset: `(K,)` float32, `bias - γ·seen`; None where it is 0 for every class.
 
     Returns:
         `(N, K)` float32.
     """
     # A single row times a transposed matrix takes BLAS's slow path; a matrix times a single column does not.
     products: NDArray[np.float32] = vectors.dot(embeddings[0])[None] if len(embeddings) == 1 else embeddings @ vectors.T
-    products += offset
+    if offset is not None:
+        products += offset
     return products
 
 
@@ -74,53 +81,61 @@ def rank(
         negative: `(K,)` bool: classes that absorb and are never reported; None where there is none.
         k: How many classes to report, ≥ 1; fewer where there are fewer.
     """
-    reported, absorbing, available = row, -np.inf, len(row)
+    reported, absorbing, available = row, -math.inf, len(row)
     if negative is not None and negative.any():
         reported = np.where(negative, np.float32(-np.inf), row)
-        absorbing, available = row[negative].max(), len(row) - int(np.count_nonzero(negative))
+        absorbing, available = float(row[negative].max()), len(row) - int(np.count_nonzero(negative))
     top = top_rows(reported, min(k, available))
-    decision = None
-    if available:
-        best = int(top[0])
-        decision = best if row[best] >= limits[best] and not absorbing > row[best] else None
-    return Ranking(decision, top, row[top], probabilities(row, space, top))
+    best = tuple(row.item(index) for index in top)
+    decided = bool(top) and best[0] >= limits.item(top[0]) and not absorbing > best[0]
+    shares = probabilities(row, space, best, peak=max((absorbing, *best[:1])))
+    return Ranking(top[0] if decided else None, top, best, shares)
 
 
-def top_rows(row: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+def top_rows(row: NDArray[np.float32], k: int) -> tuple[int, ...]:
     """Return the indices of the `k` largest values, largest first; of equal values the smaller index comes first.
 
     Args:
         row: `(K,)`.
         k: 0 ≤ k ≤ K.
     """
+    if len(row) <= _FEW_CLASSES:
+        values = row.tolist()
+        return tuple(sorted(range(len(values)), key=values.__getitem__, reverse=True)[:k])  # stable, also in reverse
     if k > _PICK_ONE_BY_ONE:
         least = np.partition(row, len(row) - k)[len(row) - k]
         candidates = np.flatnonzero(row >= least)  # in order of index, so that a stable sort settles ties
-        return candidates[np.argsort(-row[candidates], kind="stable")[:k]]
-    left, top = row.copy(), np.empty(k, np.intp)
-    for place in range(k):
-        top[place] = left.argmax()  # of equal values the first
-        left[top[place]] = -np.inf
-    return top
+        return tuple(candidates[np.argsort(-row[candidates], kind="stable")[:k]].tolist())
+    left, top = row.copy(), []
+    for _ in range(k):
+        top.append(int(left.argmax()))  # of equal values the first
+        left[top[-1]] = -np.inf
+    return tuple(top)
 
 
-def probabilities(row: NDArray[np.float32], space: EmbeddingSpace, wanted: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the probabilities of the `wanted` classes, by the space's activation over all K classes.
+def probabilities(
+    row: NDArray[np.float32], space: EmbeddingSpace, wanted: Iterable[float], *, peak: float
+) -> tuple[float, ...]:
+    """Return the probabilities that belong to the `wanted` scores, by the space's activation over all K classes.
 
     Args:
         row: `(K,)` float32 scores.
         space: Gives `logit_scale`, `logit_bias` and `activation`.
-        wanted: `(k,)` indices.
+        wanted: Scores out of the row.
+        peak: The largest score of the row.
 
     Returns:
-        `(k,)` float64: softmax shares of the whole row, or a sigmoid each.
+        For each, its softmax share of the whole row, or its sigmoid.
     """
+    scale = space.logit_scale
     if space.activation == "sigmoid":
-        logits = space.logit_scale * row[wanted].astype(np.float64) + space.logit_bias
-        return 1 / (1 + np.exp(-np.clip(logits, -700, 700)))
-    exponentials = row - row[row.argmax()]
-    exponentials *= np.float32(space.logit_scale)
-    np.exp(exponentials, out=exponentials)
-    # The sum is pairwise, and so exact to 1e-6.
-    shares: NDArray[np.float64] = exponentials[wanted] / np.float64(np.add.reduce(exponentials))
-    return shares
+        logits = (scale * score + space.logit_bias for score in wanted)
+        return tuple(1 / (1 + math.exp(-max(-_LARGEST_LOGIT, min(_LARGEST_LOGIT, logit)))) for logit in logits)
+    base = 0.0 if abs(scale * peak) <= _SAFE_LOGIT else peak  # taking nothing off saves a pass over the row
+    if len(row) <= _FEW_CLASSES:
+        total = sum([math.exp(scale * (score - base)) for score in row.tolist()])
+    else:
+        exponentials = np.multiply(row - np.float32(base) if base else row, np.float32(scale))
+        np.exp(exponentials, out=exponentials)
+        total = float(np.add.reduce(exponentials))  # pairwise, and so exact to 1e-6
+    return tuple(min(1.0, math.exp(scale * (score - base)) / total) for score in wanted)  # rounded, it may be above

@@ -52,12 +52,15 @@ class _Serving:
     prototypes: ClassPrototypes
     revision: int
     digest: str
-    negative: NDArray[np.bool_] | None  # None where no class is: looked for once, not in every frame
+    # None where it would change nothing: looked for once, not in every frame.
+    offset: NDArray[np.float32] | None
+    negative: NDArray[np.bool_] | None
 
     @classmethod
     def of(cls, prototypes: ClassPrototypes, revision: int) -> _Serving:
+        offset = prototypes.offset if prototypes.offset.any() else None
         negative = prototypes.negative if prototypes.negative.any() else None
-        return cls(prototypes, revision, prototypes.digest[:SHORT_DIGEST], negative)
+        return cls(prototypes, revision, prototypes.digest[:SHORT_DIGEST], offset, negative)
 
 
 class Recognizer:
@@ -136,10 +139,10 @@ class Recognizer:
             ContractError: When the array is not a frame.
             EngineError: When the engine fails.
         """
-        return self.answer(self.prepare(image))
+        return self.answer(self.embed(self.prepare(image)))
 
     def prepare(self, image: NDArray[np.uint8]) -> NDArray[Any]:
-        """Return the pixels of a frame for `answer`: work that may be done ahead, in any thread.
+        """Return the pixels of a frame for `embed`: work that may be done ahead, in any thread.
 
         Args:
             image: `(H, W, 3)` uint8 RGB.
@@ -152,20 +155,30 @@ class Recognizer:
         """
         return self._preprocess([image])
 
-    def answer(self, pixels: NDArray[Any]) -> Answer:
-        """Return what a prepared frame shows.
+    def embed(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the embeddings of a prepared frame for `answer`, in one thread at a time.
 
         Args:
-            pixels: `(1, 3, h, w)`, from `prepare`.
+            pixels: `(N, 3, h, w)`, from `prepare`.
+
+        Returns:
+            `(N, D)` float32, finite.
 
         Raises:
             EngineError: When the engine fails, gives values that are not finite, or the pixels are not what it takes.
         """
-        serving = self._serving  # once: everything below belongs to this class set
         embeddings = self._engine.run(pixels)
-        prototypes = serving.prototypes
-        _check_embeddings(embeddings, len(pixels), prototypes.space.dim)
-        rows = scores(embeddings, prototypes.vectors, prototypes.offset)
+        _check_embeddings(embeddings, len(pixels), self._serving.prototypes.space.dim)  # of every set's space
+        return embeddings
+
+    def answer(self, embeddings: NDArray[np.float32]) -> Answer:
+        """Return what an embedded frame shows, by the class set that answers now.
+
+        Args:
+            embeddings: `(N, D)` float32, from `embed`.
+        """
+        serving = self._serving  # once: everything below belongs to this class set
+        rows = scores(embeddings, serving.prototypes.vectors, serving.offset)
         regions = tuple(self._region(WHOLE_FRAME, row, serving) for row in rows)
         return Answer(serving.revision, serving.digest, regions)
 
@@ -178,7 +191,7 @@ class Recognizer:
         ranking = rank(row, prototypes.space, limits=prototypes.limits, negative=serving.negative, k=self._top_k)
         names = prototypes.names
         listed = zip(ranking.top, ranking.scores, ranking.probabilities, strict=True)
-        top = tuple(ClassScore(names[index], float(score), float(share)) for index, score, share in listed)
+        top = tuple(ClassScore(names[index], score, share) for index, score, share in listed)
         return RegionAnswer(name, None if ranking.decision is None else names[ranking.decision], top)
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from edgezsl.runtime.sources import Frame
 
 STANDARD_OUTPUT = "-"
+_LINES = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)  # made once: `json.dumps` would make one a line
+_ASCII_LINES = json.JSONEncoder(separators=(",", ":"))
 _LEAST_FREE = 2**20  # bytes on the disk of a film: OpenCV does not say when there are none
 _LONGEST_REPEAT = 10.0  # seconds for which a film shows a frame that no newer one followed
 _TITLE = "edgezsl"
@@ -71,7 +73,6 @@ class JsonLinesSink:
         self._stream = stream
         self._name = name
         self._owned = owned
-        self._encoding = stream.encoding or "ascii"
 
     @classmethod
     def open(cls, path: str, *, standard_output: TextIO) -> JsonLinesSink:
@@ -110,13 +111,11 @@ class JsonLinesSink:
                 self._stream.close()
 
     def _write(self, value: dict[str, Any]) -> None:
-        line = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
         try:
-            line.encode(self._encoding)
-        except UnicodeEncodeError:  # a terminal without UTF-8, or a file name that is not UTF-8
-            line = json.dumps(value, separators=(",", ":"))
-        try:
-            self._stream.write(line + "\n")
+            try:
+                self._stream.write(_LINES.encode(value) + "\n")
+            except UnicodeEncodeError:  # a terminal without UTF-8, or a file name that is not UTF-8
+                self._stream.write(_ASCII_LINES.encode(value) + "\n")
             self._stream.flush()
         except (OSError, ValueError) as cause:
             raise _unwritable(self._name, cause) from cause

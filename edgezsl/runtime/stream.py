@@ -1,6 +1,6 @@
-"""The loop: take the newest frame, answer it, hand the answer on; between two frames, swap the classes.
+"""The loop: take an embedded frame, answer it, hand the answer on; between two frames, swap the classes.
 
-Frames, swaps and events pass through one thread, so that what a sink sees is in order: a `classes_swapped` stands
+Answers, swaps and events pass through one thread, so that what a sink sees is in order: a `classes_swapped` stands
 before the first answer of its revision.
 """
 
@@ -14,14 +14,19 @@ from typing import TYPE_CHECKING
 
 from edgezsl.errors import EdgezslError, SourceError, SourceLostError
 from edgezsl.runtime.events import ClassesRefused, ClassesSwapped, Recognition, SourceChanged
+from edgezsl.runtime.frame_embedder import FrameEmbedder
 from edgezsl.runtime.reader import ReadyFrame
 from edgezsl.runtime.recognizer import SHORT_DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgezsl.prototypes import ClassPrototypes
     from edgezsl.runtime.events import Event
+    from edgezsl.runtime.frame_embedder import EmbeddedFrame
     from edgezsl.runtime.reader import FrameReader
     from edgezsl.runtime.recognizer import Recognizer
     from edgezsl.runtime.sinks import Sink
@@ -66,6 +71,7 @@ class Stream:
     def __init__(self, reader: FrameReader, recognizer: Recognizer, sinks: Sequence[Sink]) -> None:
         self._reader = reader
         self._recognizer = recognizer
+        self._frames = FrameEmbedder(reader, self._embed)
         self._sinks = sinks
         self._offers: queue.SimpleQueue[tuple[ClassPrototypes | EdgezslError, str]] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -89,11 +95,11 @@ class Stream:
             EngineError: When the engine fails.
             SinkError: When an output cannot be written.
         """
-        self._reader.start()
+        self._frames.start()
         try:
             while not self._stopping.is_set():
+                item = self._frames.poll(_POLL_S)
                 self._take_offers()
-                item = self._reader.poll(_POLL_S)
                 if isinstance(item, SourceChanged):
                     self._tell(item)
                     if item.type == "source_ended":
@@ -104,7 +110,7 @@ class Stream:
             self._tell(SourceChanged("source_lost", time.time(), self._reader.name, str(fault)))
             raise
         finally:
-            self._reader.close()
+            self._frames.close()
             for sink in self._sinks:
                 sink.close()
         return StreamSummary(
@@ -129,11 +135,12 @@ class Stream:
         self._refusals += 1
         self._tell(ClassesRefused(time.time(), origin, fault))
 
-    def _answer(self, frame: Frame) -> None:
-        if isinstance(frame, ReadyFrame):
-            answer = self._recognizer.answer(frame.pixels)
-        else:
-            answer = self._recognizer.recognize(frame.image)
+    def _embed(self, frame: Frame) -> NDArray[np.float32]:
+        pixels = frame.pixels if isinstance(frame, ReadyFrame) else self._recognizer.prepare(frame.image)
+        return self._recognizer.embed(pixels)
+
+    def _answer(self, embedded: EmbeddedFrame) -> None:
+        frame, answer = embedded.frame, self._recognizer.answer(embedded.embeddings)
         self._last_s = time.monotonic()
         self._first_s = self._first_s or self._last_s
         self._answered += 1

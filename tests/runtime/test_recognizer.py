@@ -102,7 +102,7 @@ def test_a_negative_class_absorbs_and_is_not_reported(engine):
 
 def test_preparing_ahead_gives_the_same_answer(recognizer):
     frame = np.random.RandomState(1).randint(0, 256, (50, 20, 3)).astype(np.uint8)
-    assert recognizer.answer(recognizer.prepare(frame)) == recognizer.recognize(frame)
+    assert recognizer.answer(recognizer.embed(recognizer.prepare(frame))) == recognizer.recognize(frame)
 
 
 def test_what_is_not_a_frame_is_refused_and_recognition_goes_on(recognizer):
@@ -181,8 +181,8 @@ def test_another_space_is_refused_and_the_old_classes_go_on_answering(recognizer
     assert recognizer.recognize(colour_frame("red")) == before
 
 
-def test_a_frame_is_answered_by_the_classes_that_stood_when_it_was_begun():
-    """A swap in the middle of a frame: the engine itself swaps, while it runs."""
+def test_a_swap_in_the_middle_of_a_frame_answers_it_whole():
+    """The engine itself swaps, while it runs: the frame is scored afterwards, by one set or the other."""
     swapped = []
 
     def swap_while_running(pixels):
@@ -192,10 +192,16 @@ def test_a_frame_is_answered_by_the_classes_that_stood_when_it_was_begun():
     recognizer = Recognizer(FunctionEngine(swap_while_running), small_contract(), colour_prototypes("red", "green"))
     answer = recognizer.recognize(colour_frame("red"))
     assert swapped == [2]
-    assert set(top_names(answer)) == {"red", "green"}
-    assert answer.revision == 1
-    assert answer.classes == colour_prototypes("red", "green").digest[:12]
-    assert set(top_names(recognizer.recognize(colour_frame("red")))) == {"blue", "cyan"}
+    assert set(top_names(answer)) == {"blue", "cyan"}
+    assert answer.revision == 2
+    assert answer.classes == colour_prototypes("blue", "cyan").digest[:12]
+
+
+def test_what_was_embedded_under_one_set_may_be_answered_under_another(recognizer):
+    embeddings = recognizer.embed(recognizer.prepare(colour_frame("red")))
+    recognizer.swap(colour_prototypes("magenta", "cyan"))
+    answer = recognizer.answer(embeddings)
+    assert (answer.revision, top_names(answer)) == (2, ["magenta", "cyan"])
 
 
 def numbered_set(number):
