@@ -33,7 +33,7 @@ TOKENIZER = "tokenizer.json"
 SEMANTIC_MAP = "semantic_map.onnx"
 LARGEST_MANIFEST = 16 << 20  # bytes
 LEAST_GOLDEN_FRAMES = 32
-_BLOCK = 1 << 20
+_BLOCK = 8 << 20  # bytes hashed at once, outside Python's lock: whatever is loaded meanwhile is held up this seldom
 _FRAME = "frame."
 
 

@@ -11,7 +11,7 @@ from edgezsl.bundle import Bundle
 from edgezsl.device import detect_profile, load_profile
 from edgezsl.errors import redacted
 from edgezsl.runtime.embed_process import EmbedProcess
-from edgezsl.runtime.engine import choose_engine, installed_engines, open_engine
+from edgezsl.runtime.engine import choose_engine, installed_engines, open_engine, preload
 from edgezsl.runtime.reader import STALL_S, FrameReader
 from edgezsl.runtime.recognizer import TOP_K, Recognizer
 from edgezsl.runtime.sources import open_source, public_name
@@ -84,21 +84,21 @@ class Station:
             EngineError: When the engine refuses the model or disagrees with its golden answers.
             EmbedderError: When the class file killed the child process that embeds it.
         """
-        with ExitStack() as held:
-            bundle = Bundle.open(settings.bundle)
+        with ExitStack() as held, ThreadPoolExecutor(1, "edgezsl.start") as beside:
+            opened = beside.submit(Bundle.open, settings.bundle)  # its files are hashed while packages are imported
             profile, why = _profile(settings.device)
             choice = choose_engine(settings.engine, profile.engines, installed_engines(), profile.name)
+            preload(choice.name)
+            bundle = opened.result()
             embedder = EmbedProcess(bundle)
             held.callback(embedder.close)
             source = ClassSource(settings.classes, bundle.manifest.space, embedder)
             data = source.read()
-            # The child embeds while the engine loads: both are slow, and neither waits for the other.
-            with ThreadPoolExecutor(1, "edgezsl[classes].first") as first:
-                classes = first.submit(source.prototypes, data)
-                threads = settings.threads or profile.threads
-                engine = open_engine(bundle, choice.name, threads=threads, precision=settings.precision)
-                held.callback(engine.close)
-                prototypes = classes.result()
+            classes = beside.submit(source.prototypes, data)  # the child embeds while the engine loads
+            threads = settings.threads or profile.threads
+            engine = open_engine(bundle, choice.name, threads=threads, precision=settings.precision)
+            held.callback(engine.close)
+            prototypes = classes.result()
             recognizer = Recognizer(engine, bundle.manifest.contract, prototypes, top_k=settings.top_k)
             station = cls(settings, bundle, recognizer, f"{engine.description} ({choice.reason}; {why})")
             station._watched = source, data

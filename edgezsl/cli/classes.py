@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgezsl.cli.options import BundleOption, ClassFileArgument, JsonOption, ThreadsOption, bundle_folder
-from edgezsl.cli.say import console, say_json
+from edgezsl.cli.say import say, say_json
 
 
 def embed(
@@ -40,9 +40,7 @@ def embed(
         say_json(report)
     else:
         done = "would be written" if dry_run else "written"
-        console().print(
-            f"{out} {done}: {len(prototypes)} classes, {prototypes.space.dim} dimensions, {prototypes.digest[:12]}"
-        )
+        say(f"{out} {done}: {len(prototypes)} classes, {prototypes.space.dim} dimensions, {prototypes.digest[:12]}")
 
 
 def check(
@@ -69,5 +67,5 @@ def check(
         return
     for finding in findings:
         place = f"{classes}:{finding.line}" if finding.line else str(classes)
-        console().print(f"{place}: {finding.message}; {finding.hint}")
-    console().print(f"{classes}: {len(class_file.entries)} classes, {len(findings)} findings")
+        say(f"{place}: {finding.message}; {finding.hint}")
+    say(f"{classes}: {len(class_file.entries)} classes, {len(findings)} findings")

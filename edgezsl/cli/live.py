@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
-from edgezsl.cli.say import console
+from edgezsl.cli.say import console, say
 from edgezsl.runtime.events import ClassesRefused, ClassesSwapped
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.status import Status
 
     from edgezsl.runtime.events import Event, Recognition
@@ -26,9 +28,9 @@ class LiveLine:
     """
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = console(stderr=True)
+        self._console: Console | None = console(stderr=True) if sys.stderr.isatty() and not quiet else None
         self._status: Status | None = None
-        if not quiet and self._console.is_terminal:
+        if self._console is not None:
             self._status = self._console.status("waiting for the first frame")
             self._status.start()
         self._shown_s = 0.0
@@ -49,7 +51,10 @@ class LiveLine:
 
     def event(self, event: Event) -> None:
         """Print an event on a line of its own."""
-        self._console.print(_sentence(event))
+        if self._console is None:
+            say(_sentence(event), stderr=True)
+        else:
+            self._console.print(_sentence(event))  # above the changing line
 
     def close(self) -> None:
         """Take the changing line away."""

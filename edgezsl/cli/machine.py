@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgezsl.cli.options import BundleOption, JsonOption, ThreadsOption, bundle_folder
-from edgezsl.cli.say import console, say_facts, say_json, say_table
+from edgezsl.cli.say import console, say, say_facts, say_json, say_table
 
 devices = typer.Typer(help="The boards that edgezsl knows.", no_args_is_help=True)
 
@@ -67,7 +67,7 @@ def detect_device(json: JsonOption = False) -> None:
     if json:
         say_json(found.to_json())
     else:
-        console().print(f"{found.profile.name}: {found.profile.title} ({found.reason})")
+        say(f"{found.profile.name}: {found.profile.title} ({found.reason})")
 
 
 def bench(
@@ -105,4 +105,4 @@ def bench(
             [(one.stage, one.p50_ms, one.p95_ms, one.least_ms) for one in step.timings],
         )
         features = ", ".join(step.cpu_features)
-        console().print(f"{step.machine}; {features}; peak {step.peak_mib} MiB; load {step.load_s} s")
+        say(f"{step.machine}; {features}; peak {step.peak_mib} MiB; load {step.load_s} s")

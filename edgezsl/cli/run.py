@@ -60,7 +60,7 @@ def run(
 ) -> None:
     """Recognise what a camera, a stream or a file shows; edit the class file and the answers change."""
     from edgezsl.cli.live import LiveLine
-    from edgezsl.cli.say import console
+    from edgezsl.cli.say import say
     from edgezsl.station import Station, StationSettings
 
     settings = StationSettings(
@@ -76,13 +76,13 @@ def run(
         stall_s=stall,
     )
     with Station.open(settings) as station, _stop_on_signal(station):
-        said = console(stderr=True)
-        said.print(f"engine: {station.engine}")
+        say(f"engine: {station.engine}", stderr=True)
         sinks: list[Sink] = [*_outputs(settings.source, station, jsonl, video, window=window)]
         summary = station.run([LiveLine(quiet=jsonl == "-"), *sinks])
-        said.print(
+        say(
             f"{summary.answered} frames answered at {summary.fps:.1f} FPS, {summary.dropped} dropped, "
-            f"{summary.swaps} swaps, {summary.refusals} refusals"
+            f"{summary.swaps} swaps, {summary.refusals} refusals",
+            stderr=True,
         )
 
 

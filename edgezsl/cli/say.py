@@ -1,4 +1,7 @@
-"""What a command prints: text for people, or one JSON object for programs. Reports go to standard output."""
+"""What a command prints: text for people, or one JSON object for programs. Reports go to standard output.
+
+rich takes 40 ms to import, and draws tables and changing lines only: what needs neither does without it.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,24 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from rich.console import Console
+
 
 def console(*, stderr: bool = False) -> Console:
-    """Return the console for text; markup is off, so that brackets in a name stay brackets."""
+    """Return the console for what changes on a terminal; markup is off, so that brackets in a name stay brackets."""
+    from rich.console import Console
+
     return Console(stderr=stderr, markup=False, highlight=False, soft_wrap=True, emoji=False)
+
+
+def say(line: str, *, stderr: bool = False) -> None:
+    """Print a line of text."""
+    typer.echo(line, err=stderr)
 
 
 def say_json(value: Any) -> None:
@@ -28,11 +39,13 @@ def say_facts(facts: Iterable[tuple[str, object]]) -> None:
     rows = [(word, str(value)) for word, value in facts]
     width = max(len(word) for word, _ in rows)
     for word, value in rows:
-        console().print(f"{word:<{width}}  {value}")
+        say(f"{word:<{width}}  {value}")
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table without lines."""
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -6,6 +6,8 @@ become ours; `FunctionEngine` implements it for tests and for users with a runti
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -184,6 +186,13 @@ def choose_engine(requested: str, order: Sequence[str], installed: Sequence[str]
         package, extra = _PACKAGES[requested]
         raise missing_extra(package, extra, f"the engine {requested}")
     return EngineChoice(requested, "as asked")
+
+
+def preload(name: EngineName) -> None:
+    """Import what an engine and preprocessing need, ahead of `open_engine`; what is missing is left to it to say."""
+    for package in (_PACKAGES[name][0], "cv2"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(package)
 
 
 def open_engine(
