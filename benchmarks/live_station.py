@@ -16,7 +16,7 @@ import numpy as np
 from edgezsl.errors import EdgezslError
 from edgezsl.runtime.events import ClassesRefused
 from edgezsl.runtime.synthetic import Scene, SyntheticSource
-from edgezsl.station import Station
+from edgezsl.station import Station, prefer_latency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -110,6 +110,7 @@ class LiveStation:
         self.station = Station.open(settings)
         if recognizer is not None:
             self.station.recognizer = recognizer(self.station)
+        prefer_latency()  # as `edgezsl run` does
         self._fault: EdgezslError | None = None
         self._thread = threading.Thread(target=self._run, name="benchmark.stream")
 

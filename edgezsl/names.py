@@ -6,12 +6,16 @@ and trimming, so that two spellings that look alike to the eye and to Unicode ar
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 LONGEST_NAME = 200  # characters
-# Marks that reorder or hide text (Unicode Standard Annex 9, section 2; zero-width space and byte-order mark). The
+# What cannot be seen. Controls, halves of surrogate pairs, line and paragraph separators (Unicode's categories Cc, Cs, Zl,
+# Zp); marks that reorder or hide text (Unicode Standard Annex 9, section 2; zero-width space and byte-order mark). The
 # joiners U+200C and U+200D stay allowed: scripts and emoji need them.
-_HIDDEN = frozenset("\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+_INVISIBLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+)
 
 
 def canonical_name(text: str) -> str:
@@ -25,7 +29,5 @@ def name_fault(text: str) -> str | None:
         return "is empty"
     if len(text) > LONGEST_NAME:
         return f"has {len(text)} characters, at most {LONGEST_NAME} are allowed"
-    for character in text:
-        if character in _HIDDEN or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
-            return f"holds the invisible character U+{ord(character):04X}"
-    return None
+    found = _INVISIBLE.search(text)
+    return f"holds the invisible character U+{ord(found[0]):04X}" if found else None

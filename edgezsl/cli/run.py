@@ -61,7 +61,7 @@ def run(
     """Recognise what a camera, a stream or a file shows; edit the class file and the answers change."""
     from edgezsl.cli.live import LiveLine
     from edgezsl.cli.say import say
-    from edgezsl.station import Station, StationSettings
+    from edgezsl.station import Station, StationSettings, prefer_latency
 
     settings = StationSettings(
         source=_one_source(camera, source),
@@ -78,6 +78,7 @@ def run(
     with Station.open(settings) as station, _stop_on_signal(station):
         say(f"engine: {station.engine}", stderr=True)
         sinks: list[Sink] = [*_outputs(settings.source, station, jsonl, video, window=window)]
+        prefer_latency()
         summary = station.run([LiveLine(quiet=jsonl == "-"), *sinks])
         say(
             f"{summary.answered} frames answered at {summary.fps:.1f} FPS, {summary.dropped} dropped, "
