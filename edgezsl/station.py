@@ -66,7 +66,7 @@ class Station:
     Attributes:
         bundle: The bundle that runs.
         engine: What runs it, and why, in words.
-        recognizer: Answers frames; its classes may be swapped at any time.
+        recognizer: Answers frames; its classes may be swapped at any time. No event tells the sinks of such a swap.
     """
 
     def __init__(self, settings: StationSettings, bundle: Bundle, recognizer: Recognizer, engine: str) -> None:
@@ -88,7 +88,8 @@ class Station:
             EngineError: When the engine refuses the model or disagrees with its golden answers.
             EmbedderError: When the class file killed the child process that embeds it.
         """
-        with ExitStack() as held, ThreadPoolExecutor(1, "edgezsl.start") as beside:
+        # In this order: where opening fails, what is held is released first, and a class file at work is not waited for.
+        with ThreadPoolExecutor(1, "edgezsl.start") as beside, ExitStack() as held:
             opened = beside.submit(Bundle.open, settings.bundle)  # its files are hashed while packages are imported
             profile, why = _profile(settings.device)
             choice = choose_engine(settings.engine, profile.engines, installed_engines(), profile.name)
@@ -103,7 +104,9 @@ class Station:
             engine = open_engine(bundle, choice.name, threads=threads, precision=settings.precision)
             held.callback(engine.close)
             prototypes = classes.result()
-            recognizer = Recognizer(engine, bundle.manifest.contract, prototypes, top_k=settings.top_k)
+            recognizer = Recognizer(
+                engine, bundle.manifest.contract, prototypes, space=bundle.manifest.space, top_k=settings.top_k
+            )
             station = cls(settings, bundle, recognizer, f"{engine.description} ({choice.reason}; {why})")
             station._watched = source, data
             station._held = held.pop_all()
@@ -139,6 +142,7 @@ class Station:
             watcher = ClassWatcher(source, lambda classes: stream.offer(classes, origin))
             watcher.start(data)
             self._held.callback(watcher.close)
+            self._held.callback(source.close)  # first: the watcher may be waiting for the child
         return stream.run()
 
     def stop(self) -> None:

@@ -13,6 +13,7 @@ import os
 import resource
 import select
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -98,6 +99,7 @@ def main(arguments: list[str]) -> int:
     """
     limits = ChildLimits.from_json(arguments[3])
     _confine(limits)
+    threading.Thread(target=_die_with_parent, name="edgezsl.parent", daemon=True).start()
     # What a library prints must not stand between our lines.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -109,6 +111,14 @@ def main(arguments: list[str]) -> int:
             break
         _serve(worker, json.loads(line), requests, answers)
     return 0
+
+
+def _die_with_parent() -> None:
+    """End this process, also in the middle of a file, when the other end of the pipe is gone."""
+    waiting = select.poll()
+    waiting.register(0, 0)  # nothing but the end
+    waiting.poll()
+    os._exit(0)
 
 
 def _serve(worker: _Worker, request: dict[str, Any], requests: BinaryIO, answers: BinaryIO) -> None:

@@ -16,16 +16,19 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from edgezsl.errors import EdgezslError, EmbedderError, Place
+from edgezsl.pack import LARGEST_PACK
 from edgezsl.prototypes import ClassPrototypes
 from edgezsl.runtime.embed_child import ChildLimits
 
 if TYPE_CHECKING:
     from edgezsl.bundle import Bundle
 
+KILLED = "embedder_killed"  # code of the error for a child that the system ended: for want of memory, most likely
 _BLOCK = 1 << 20
+_LONGEST_LINE = 1 << 16  # bytes of an answer's first line
 _MOST_STDERR = 4_000  # bytes of a dead child's last words
 _LARGEST_PICTURE = 1 << 26  # pixels that the child decodes of an example
 
@@ -51,7 +54,7 @@ class EmbedProcess:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._status = 0  # of the last child that ended
-        self._closed = False
+        self._closed = threading.Event()
 
     @property
     def pid(self) -> int | None:
@@ -72,12 +75,12 @@ class EmbedProcess:
         """
         with self._lock:
             try:
-                pack = self._ask(data, file, folder)
+                pack = self._answer(data, file, folder)
             except _ChildGoneError:
                 if self._reap() != 0:
                     raise self._died(file) from None
                 try:
-                    pack = self._ask(data, file, folder)  # it had just ended by itself, idle
+                    pack = self._answer(data, file, folder)  # it had just ended by itself, idle
                 except _ChildGoneError:
                     self._reap()
                     raise self._died(file) from None
@@ -85,7 +88,7 @@ class EmbedProcess:
 
     def close(self) -> None:
         """End the child, also in the middle of a file, and remove what it kept. Closing twice is allowed."""
-        self._closed = True
+        self._closed.set()
         child = self._child
         if child is not None:
             child.kill()  # before the lock: whoever waits for an answer holds it
@@ -95,46 +98,84 @@ class EmbedProcess:
                 self._reap()
         self._folder.cleanup()
 
-    def _ask(self, data: bytes, file: str, folder: Path) -> bytes:
-        child = self._running()
-        deadline = time.monotonic() + self._limits.timeout_s
-        request = {"bytes": len(data), "file": file, "folder": str(folder.resolve())}
+    def _answer(self, data: bytes, file: str, folder: Path) -> bytes:
+        """Return the pack of a class file. A child that is left in the middle of an answer is ended: the next would be another's."""
+        child, whole = self._running(), False
         try:
-            _stdin(child).write(json.dumps(request).encode() + b"\n" + data)
-            _stdin(child).flush()
+            deadline = time.monotonic() + self._limits.timeout_s
+            request = {"bytes": len(data), "file": file, "folder": str(folder.resolve())}
+            self._send(child, json.dumps(request).encode() + b"\n" + data, deadline, file)
+            fault, pack = self._received(child, deadline, file)
+            whole = True
         except BrokenPipeError as cause:
+            whole = True  # it is gone already
             raise _ChildGoneError from cause
+        except _ChildGoneError:
+            whole = True
+            raise
+        finally:
+            if not whole and self._child is not None:
+                child.kill()
+                self._reap()
+        if fault is not None:
+            raise fault
+        return pack
+
+    def _send(self, child: subprocess.Popen[bytes], request: bytes, deadline: float, file: str) -> None:
+        left, pipe = memoryview(request), _pipe(child.stdin)
+        while left:
+            if not select.select([], [pipe], [], max(0.0, deadline - time.monotonic()))[1]:
+                raise self._late(file)
+            left = left[os.write(pipe, left[: select.PIPE_BUF]) :]
+
+    def _received(
+        self, child: subprocess.Popen[bytes], deadline: float, file: str
+    ) -> tuple[EdgezslError | None, bytes]:
+        """Return the error that the child refuses the file with, or none, and the pack."""
         buffer = bytearray()
         while b"\n" not in buffer:
+            if len(buffer) > _LONGEST_LINE:
+                raise self._garbled(file)
             self._receive(child, buffer, deadline, file)
         line, _, rest = bytes(buffer).partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        if answer["error"] is not None:
-            raise EdgezslError.from_json(answer["error"])
+        try:
+            answer: dict[str, Any] = json.loads(line)
+            count, error = min(int(answer["bytes"]), LARGEST_PACK), answer["error"]
+            fault = None if error is None else EdgezslError.from_json(error)
+        except (ValueError, KeyError, TypeError) as cause:
+            raise self._garbled(file) from cause
         pack = bytearray(rest)
-        while len(pack) < answer["bytes"]:
+        while len(pack) < count:
             self._receive(child, pack, deadline, file)
-        return bytes(pack)
+        return fault, bytes(pack)
 
     def _receive(self, child: subprocess.Popen[bytes], buffer: bytearray, deadline: float, file: str) -> None:
-        assert child.stdout is not None  # noqa: S101  # Popen was given a pipe
-        left = deadline - time.monotonic()
-        if not select.select([child.stdout], [], [], max(0.0, left))[0]:
-            child.kill()
-            self._reap()
-            raise EmbedderError(
-                f"the class file was not embedded within {self._limits.timeout_s:g} s",
-                code="embedder_timeout",
-                where=Place(file),
-                hint="give fewer classes at once, or embed them on a workstation: edgezsl embed",
-            )
-        block = os.read(child.stdout.fileno(), _BLOCK)
+        pipe = _pipe(child.stdout)
+        if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise self._late(file)
+        block = os.read(pipe, _BLOCK)
         if not block:
             raise _ChildGoneError
         buffer += block
 
+    def _late(self, file: str) -> EmbedderError:
+        return EmbedderError(
+            f"the class file was not embedded within {self._limits.timeout_s:g} s",
+            code="embedder_timeout",
+            where=Place(file),
+            hint="give fewer classes at once, or embed them on a workstation: edgezsl embed",
+        )
+
+    def _garbled(self, file: str) -> EmbedderError:
+        return EmbedderError(
+            "the child process that embeds class files answered something that is no answer",
+            code="embedder_died",
+            where=Place(file),
+            hint="the classes before go on answering; change the file, or embed it on a workstation: edgezsl embed",
+        )
+
     def _running(self) -> subprocess.Popen[bytes]:
-        if self._closed:
+        if self._closed.is_set():
             raise _closed(Place())
         if self._child is not None and self._child.poll() is None:
             return self._child
@@ -151,7 +192,11 @@ class EmbedProcess:
                 stderr=errors,
                 cwd=self._folder.name,  # empty and ours: `python -m` puts the working folder on the import path
                 env={**os.environ, "OPENCV_IO_MAX_IMAGE_PIXELS": str(_LARGEST_PICTURE)},
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C is ours to handle; a parent that dies is noticed by its pipe
             )
+        if self._closed.is_set():  # in the meantime: `close` has seen no child to kill
+            self._child.kill()
         return self._child
 
     def _reap(self) -> int:
@@ -168,14 +213,14 @@ class EmbedProcess:
         return self._status
 
     def _died(self, file: str) -> EmbedderError:
-        if self._closed:
+        if self._closed.is_set():
             return _closed(Place(file))
         status = self._status
         how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
         words = self._errors.read_bytes()[-_MOST_STDERR:].decode(errors="replace").strip().splitlines()
         return EmbedderError(
             f"the child process that embeds class files ended {how}",
-            code="embedder_died",
+            code="embedder_killed" if status == -signal.SIGKILL else "embedder_died",
             where=Place(file),
             got=words[-1] if words else None,
             hint="the classes before go on answering; change the file, or embed it on a workstation: edgezsl embed",
@@ -186,5 +231,6 @@ def _closed(where: Place) -> EmbedderError:
     return EmbedderError("the embedder is closed", code="closed", where=where, hint="open another one")
 
 
-def _stdin(child: subprocess.Popen[bytes]) -> Any:
-    return child.stdin
+def _pipe(end: IO[bytes] | None) -> int:
+    assert end is not None  # noqa: S101  # Popen was given pipes
+    return end.fileno()

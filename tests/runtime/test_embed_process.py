@@ -18,7 +18,7 @@ from edgezsl.bundle import Bundle
 from edgezsl.classes import ClassFile
 from edgezsl.errors import BundleError, ClassFileError, EmbedderError
 from edgezsl.runtime.embed_child import ChildLimits
-from edgezsl.runtime.embed_process import EmbedProcess
+from edgezsl.runtime.embed_process import KILLED, EmbedProcess
 from edgezsl.runtime.recognizer import SHORT_DIGEST
 from edgezsl.strict_yaml import YamlLimits
 from tests.corpus.beside import PATIENCE_S, stream_beside
@@ -121,7 +121,7 @@ def test_the_child_loads_nothing_heavy_for_a_file_that_it_refuses(process):
 def test_the_process_of_the_stream_loads_neither_parser_nor_text_encoder(small_bundle):
     code = (
         "import sys; from pathlib import Path; from edgezsl.bundle import Bundle\n"
-        "from edgezsl.runtime.embed_process import EmbedProcess\n"
+        "from edgezsl.runtime.embed_process import KILLED, EmbedProcess\n"
         f"process = EmbedProcess(Bundle.open(Path({str(small_bundle.folder)!r})))\n"
         "print(process.embed(b'- red', file='c.yaml', folder=Path()).names)\n"
         "process.close()\n"
@@ -183,7 +183,7 @@ def test_a_child_that_is_killed_at_work_is_reported_by_its_signal_and_replaced(p
         os.kill(victim, signal.SIGKILL)
         with pytest.raises(EmbedderError, match="ended by signal SIGKILL") as caught:
             asked.result()
-    assert caught.value.code == "embedder_died"
+    assert caught.value.code == KILLED
     assert embed(process).names == ("red", "blue")
     assert process.pid != victim
 
@@ -215,6 +215,32 @@ def test_a_child_that_hangs_is_ended_when_its_time_is_over(make_process):
     assert (fault.code, fault.where.file) == ("embedder_timeout", "classes.yaml")
     assert process.pid is None
     assert not is_alive(victim)
+
+
+def test_a_large_file_that_a_hanging_child_does_not_even_read_is_given_up_in_time_too(make_process):
+    process = make_process(timeout_s=1.0)
+    refusal(process, BROKEN)
+    os.kill(process.pid, signal.SIGSTOP)
+    assert refusal(process, b"- a name\n" * 50_000, EmbedderError).code == "embedder_timeout"  # more than a pipe holds
+    assert process.pid is None
+
+
+def test_a_child_ends_when_its_parent_is_killed_in_the_middle_of_a_file(small_bundle, tmp_path):
+    long = tmp_path / "classes.yaml"
+    long.write_bytes(LONG)
+    code = (
+        "import threading; from pathlib import Path; from edgezsl.bundle import Bundle\n"
+        "from edgezsl.runtime.embed_process import KILLED, EmbedProcess\n"
+        f"process = EmbedProcess(Bundle.open(Path({str(small_bundle.folder)!r})))\n"
+        f"data = Path({str(long)!r}).read_bytes()\n"
+        "threading.Thread(target=process.embed, args=(data,), kwargs={'file': 'c', 'folder': Path()}).start()\n"
+        "while process.pid is None: pass\n"
+        "print(process.pid, flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        parent.kill()
+    wait_until(lambda: not is_alive(child) or "State:\tZ" in Path(f"/proc/{child}/status").read_text())
 
 
 def test_an_idle_child_gives_its_memory_back_and_is_started_again(make_process):

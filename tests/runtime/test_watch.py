@@ -3,12 +3,13 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from edgezsl.errors import EdgezslError
-from edgezsl.runtime.embed_process import EmbedProcess
-from edgezsl.runtime.watch import ClassSource, ClassWatcher
+from edgezsl.errors import EdgezslError, EmbedderError
+from edgezsl.runtime.embed_process import KILLED, EmbedProcess
+from edgezsl.runtime.watch import MOST_TRIES, SETTLE_S, ClassSource, ClassWatcher
 from tests.factories import colour_prototypes
 
 
@@ -106,15 +107,15 @@ def test_the_swap_of_a_linked_folder_is_seen(tmp_path, watching):
     assert deliveries.wait_for(1)[0].names == ("green",)
 
 
-def test_a_file_written_in_two_parts_is_never_taken_half(tmp_path, watching):
+def test_a_file_written_in_two_parts_half_a_second_apart_is_never_taken_half(tmp_path, watching):
     path = tmp_path / "classes.yaml"
     path.write_text("- red\n")
-    deliveries = watching(path, settle_s=0.3)
-    for _ in range(3):
+    deliveries = watching(path, settle_s=SETTLE_S)
+    for _ in range(2):
         with path.open("w") as file:
             file.write("- green\n- bl")
             file.flush()
-            time.sleep(0.1)
+            time.sleep(0.5)
             file.write("ue\n- cyan\n")
         deliveries.wait_for(1)
     assert set(deliveries.names) == {("green", "blue", "cyan")}
@@ -196,6 +197,71 @@ def test_a_folder_that_is_replaced_whole_is_still_followed(tmp_path, watching):
     path.write_text("- blue\n")
     deliveries.wait_for(1)
     assert deliveries.names[-1] == ("blue",)
+
+
+def test_a_fault_inside_the_file_is_reported_once_and_so_is_its_deletion_afterwards(tmp_path, watching):
+    path = tmp_path / "classes.yaml"
+    path.write_text("- red\n")
+    deliveries = watching(path)
+    replace(path, "- {name: rose, examples: [nowhere.png]}\n")
+    assert deliveries.wait_for(1)[0].code == "not_found"
+    path.touch()
+    time.sleep(0.4)
+    path.unlink()
+    deliveries.wait_for(2)
+    replace(path, "- blue\n")
+    deliveries.wait_for(3)
+    assert deliveries.names == ["not_found", "not_found", ("blue",)]
+
+
+class Killed(ClassSource):
+    """A class source whose child the system kills so many times for want of memory."""
+
+    def __init__(self, path, times) -> None:
+        super().__init__(path, None, None)
+        self.times = times
+        self.asked = 0
+
+    def prototypes(self, data):
+        self.asked += 1
+        if self.asked <= self.times:
+            raise EmbedderError("the child process ended by signal SIGKILL", code=KILLED)
+        return colour_prototypes("green")
+
+
+@pytest.mark.parametrize(("times", "expected"), [(1, [KILLED, ("green",)]), (9, [KILLED])])
+def test_a_file_whose_child_was_killed_is_reported_once_and_tried_again_a_few_times(tmp_path, times, expected):
+    path = tmp_path / "classes.yaml"
+    path.write_text("- red\n")
+    source, deliveries = Killed(path, times), Deliveries()
+    watcher = ClassWatcher(source, deliveries, settle_s=0.02)
+    watcher.start(source.read())
+    replace(path, "- green\n")
+    deliveries.wait_for(len(expected))
+    deadline = time.monotonic() + 20
+    while watcher._tries:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    watcher.close()
+    assert deliveries.names == expected
+    assert source.asked == min(times + 1, MOST_TRIES)
+
+
+def test_closing_the_source_first_ends_a_watcher_that_waits_for_its_child(tmp_path, small_bundle, embedder):
+    path = tmp_path / "classes.yaml"
+    path.write_text("- red\n")
+    source = ClassSource(path, small_bundle.manifest.space, embedder)
+    watcher = ClassWatcher(source, Deliveries(), settle_s=0.02)
+    watcher.start(source.read())
+    replace(path, "".join(f"- red {number}\n" for number in range(50_000)))  # takes seconds
+    deadline = time.monotonic() + 20
+    while embedder.pid is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    pid = embedder.pid
+    source.close()
+    watcher.close()
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_a_defect_while_reading_is_reported_and_the_watcher_lives(tmp_path, small_bundle):
