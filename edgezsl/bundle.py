@@ -17,7 +17,7 @@ import numpy as np
 from edgezsl.contract import CHANNELS
 from edgezsl.errors import BundleError, Place, shown
 from edgezsl.files import flush_folder, read_regular, sibling, write_durably
-from edgezsl.manifest import FileEntry, Manifest
+from edgezsl.manifest import BUNDLE_FORMAT, FileEntry, Manifest
 from edgezsl.records import canonical_json, parse_json, sha256_hex
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ LARGEST_MANIFEST = 16 << 20  # bytes
 LEAST_GOLDEN_FRAMES = 32
 _BLOCK = 8 << 20  # bytes hashed at once, outside Python's lock: whatever is loaded meanwhile is held up this seldom
 _FRAME = "frame."
+_ANY_FORMAT = f"{BUNDLE_FORMAT.partition('/')[0]}/"  # how the format of every version begins
+_SCORES_AGREE = 1e-3  # of the largest score: far above rounding, far below another class's row
+_MOST_NAMED = 5  # files that a refusal names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +72,7 @@ class GoldenSet:
         """Read `golden.safetensors`.
 
         Raises:
-            BundleError: When it is damaged, too small, or does not fit the manifest.
+            BundleError: When it is damaged, too small, contradicts itself, or does not fit the manifest.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load
@@ -87,11 +90,22 @@ class GoldenSet:
             raise _bad_golden(file, f"the golden set has {len(frames)} frames", f"at least {LEAST_GOLDEN_FRAMES}")
         embeddings = {precision: tensors[f"embeddings.{precision}"] for precision in manifest.image_encoders}
         golden = cls(frames, embeddings, tensors["prototypes"], tensors["scores"])
-        golden._check(manifest.space.dim, file)
+        golden._check(manifest, file)
         return golden
 
-    def _check(self, dim: int, file: str) -> None:
-        count, rows = len(self.frames), len(self.prototypes)
+    def _check(self, manifest: Manifest, file: str) -> None:
+        self._check_arrays(manifest.space.dim, file)
+        self._check_scores(file)
+        for number, frame in enumerate(self.frames):
+            if frame.dtype != np.uint8 or frame.shape[2:] != (CHANNELS,) or not frame.size:
+                raise _bad_golden(file, f"frame {number} is {frame.dtype} {frame.shape}", "uint8 (H, W, 3)")
+        size = manifest.contract.size
+        if all(frame.shape[:2] == size for frame in self.frames):  # then no engine's resizing is tested
+            expected = "at least one frame of another size than the contract's"
+            raise _bad_golden(file, f"every frame is {size[0]} x {size[1]} pixels", expected)
+
+    def _check_arrays(self, dim: int, file: str) -> None:
+        count, rows = len(self.frames), self.prototypes.shape[0] if self.prototypes.ndim else 0
         wanted = {f"embeddings.{precision}": (array, (count, dim)) for precision, array in self.embeddings.items()}
         wanted |= {"prototypes": (self.prototypes, (rows, dim)), "scores": (self.scores, (count, rows))}
         for name, (array, shape) in wanted.items():
@@ -100,9 +114,15 @@ class GoldenSet:
         for precision, array in self.embeddings.items():
             if not array.any(axis=1).all():
                 raise _bad_golden(file, f"embeddings.{precision} holds a zero row", "a direction for every frame")
-        for number, frame in enumerate(self.frames):
-            if frame.dtype != np.uint8 or frame.shape[2:] != (CHANNELS,) or not frame.size:
-                raise _bad_golden(file, f"frame {number} is {frame.dtype} {frame.shape}", "uint8 (H, W, 3)")
+
+    def _check_scores(self, file: str) -> None:
+        precision, embeddings = next(iter(self.embeddings.items()))
+        product = embeddings.astype(np.float64) @ self.prototypes.T.astype(np.float64)
+        bound = _SCORES_AGREE * float(np.abs(self.scores).max(initial=0))
+        if not np.allclose(self.scores, product, rtol=0, atol=bound):
+            off = float(np.abs(self.scores - product).max())
+            message = f"scores and embeddings.{precision} · prototypesᵀ differ by {off:.3g}"
+            raise _bad_golden(file, message, f"at most {bound:.3g}")
 
 
 def _bad_golden(file: str, message: str, expected: str) -> BundleError:
@@ -170,7 +190,7 @@ class Bundle:
 
         Raises:
             BundleError: When a file cannot be written, manifest and files contradict each other, or something stands
-                there that is not a bundle.
+                there that is not a bundle, or a bundle with files that are not its own.
         """
         entries = {name: FileEntry(sha256_hex(data), len(data)) for name, data in sorted(files.items())}
         complete = replace(manifest, files=entries)
@@ -224,14 +244,39 @@ def _check_replaceable(folder: Path) -> None:
     """Check that nothing but an older bundle would be lost."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise BundleError("this is not a folder", code="not_a_bundle", where=Place(str(folder)), hint="choose another")
-    if folder.exists() and not (folder / MANIFEST).exists() and any(folder.iterdir()):
+    foreign = _foreign(folder) if folder.exists() else []
+    if foreign:
+        rest = f" and {len(foreign) - _MOST_NAMED} more" if len(foreign) > _MOST_NAMED else ""
+        named = ", ".join(shown(name) for name in foreign[:_MOST_NAMED])
         raise BundleError(
-            "the folder holds files and is not a bundle",
+            f"the folder holds what is not part of a bundle and would be lost: {named}{rest}",
             code="not_a_bundle",
             where=Place(str(folder)),
-            expected="a bundle, an empty folder, or none",
+            expected="a bundle and nothing else, an empty folder, or none",
             hint="choose another folder",
         )
+
+
+def _foreign(folder: Path) -> list[str]:
+    """Return the names in a folder that are not files of a bundle there; its files may be missing or altered."""
+    ours = _own_files(folder)
+    inside = sorted(folder.iterdir())
+    # A bundle has no folders: whatever the manifest says of one, it and what lies in it are somebody's.
+    return [one.name for one in inside if one.name not in ours or (one.is_dir() and not one.is_symlink())]
+
+
+def _own_files(folder: Path) -> set[str]:
+    """Return the manifest and the files that it lists, or nothing where it is not a manifest of ours."""
+    path = folder / MANIFEST
+    try:
+        data = read_regular(path, max_bytes=LARGEST_MANIFEST, error=BundleError, follow=False)
+        value = parse_json(data, file=str(path), error=BundleError, max_bytes=LARGEST_MANIFEST)
+    except BundleError:
+        return set()
+    if not isinstance(value, dict) or not isinstance(value.get("files"), dict):
+        return set()
+    ours = str(value.get("format")).startswith(_ANY_FORMAT)
+    return {MANIFEST, *value["files"]} if ours else set()
 
 
 def _put(partial: Path, folder: Path) -> None:

@@ -306,6 +306,77 @@ def test_writing_never_removes_what_is_not_a_bundle(tmp_path):
     assert (tmp_path / "home" / "thesis.tex").read_text() == "years of work"
 
 
+FOREIGN = {
+    "a browser extension": lambda folder: (folder / MANIFEST).write_text('{"manifest_version": 3, "name": "mine"}'),
+    "a format that is a number": lambda folder: (folder / MANIFEST).write_text('{"format": 1, "files": {}}'),
+    "a class pack's format": lambda folder: rewrite_manifest(folder, lambda v: v.update(format="edgezsl-classes/1")),
+    "a list": lambda folder: (folder / MANIFEST).write_text("[]"),
+    "no JSON": lambda folder: (folder / MANIFEST).write_text("notes"),
+    "no list of files": lambda folder: rewrite_manifest(folder, lambda value: value.update(files=[TOKENIZER])),
+    "a manifest that is a link": lambda folder: link(folder / MANIFEST),
+    "a bundle with notes": lambda folder: (folder / "notes.txt").write_text("years of work"),
+    "a bundle with a hidden file": lambda folder: (folder / ".git").write_text("years of work"),
+    "a bundle with a file that it does not list": lambda folder: rewrite_manifest(
+        folder, lambda value: value["files"].pop(TOKENIZER)
+    ),
+    "a bundle with a folder": lambda folder: directory(folder / TOKENIZER),
+}
+
+
+@pytest.mark.parametrize("make_foreign", FOREIGN.values(), ids=FOREIGN)
+def test_writing_removes_no_folder_that_holds_more_than_a_bundle(copy, make_foreign):
+    make_foreign(copy)
+    before = everything(copy)
+    error = refusal(lambda: write_small_bundle(copy, name="second"))
+    assert (error.code, error.where.file) == ("not_a_bundle", str(copy))
+    assert everything(copy) == before
+    assert error.expected
+    assert error.hint
+
+
+def everything(folder):
+    """Return what lies in a folder, with the bytes of the files."""
+    return {path.name: path.read_bytes() if path.is_file() else None for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(("notes.txt",), "'notes.txt'"), ([f"{number}.txt" for number in range(9)], "'4.txt' and 4 more")],
+    ids=["one", "many"],
+)
+def test_the_refusal_to_write_names_what_would_be_lost(copy, names, said):
+    for name in names:
+        (copy / name).touch()
+    message = str(refusal(lambda: write_small_bundle(copy)))
+    assert said in message
+    assert TOKENIZER not in message
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: flip(folder / TOKENIZER),
+        lambda folder: cut(folder / GOLDEN),
+        lambda folder: (folder / TOKENIZER).unlink(),
+        lambda folder: link(folder / TOKENIZER),
+        lambda folder: dangle(folder / TOKENIZER),
+        lambda folder: rewrite_manifest(folder, lambda value: value.pop("space")),
+        lambda folder: rewrite_manifest(folder, lambda value: value.update(format="edgezsl-bundle/2")),
+    ],
+    ids=["altered", "truncated", "missing", "linked", "dangling", "a broken manifest", "a later version"],
+)
+def test_a_damaged_bundle_may_be_replaced(copy, damage):
+    damage(copy)
+    assert write_small_bundle(copy, name="second").manifest.name == "second"
+    assert Bundle.open(copy).manifest.name == "second"
+
+
+def test_replacing_a_damaged_bundle_leaves_what_a_link_in_it_points_to(copy):
+    link(copy / TOKENIZER)
+    write_small_bundle(copy)
+    assert (copy.parent / "outside").read_bytes() == (copy / TOKENIZER).read_bytes()
+
+
 def test_a_bundle_is_written_into_the_working_directory_only_if_it_is_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").touch()
@@ -413,6 +484,12 @@ def golden_tensors(**changes):
         {"prototypes": np.ones(8, np.float32)},
         {"scores": np.ones((32, 9), np.float32)},
         {"scores": np.full((32, 8), np.inf, np.float32)},
+        {"scores": np.ones((32, 8), np.float32)},
+        {"scores": np.zeros((32, 8), np.float32)},
+        {"prototypes": np.ones((), np.float32)},
+        {"prototypes": np.ones((8, 6), np.float32)},
+        {"prototypes": np.full((8, 6), 3e38, np.float32)},
+        {"frame.030": np.zeros((16, 16, 3), np.uint8), "frame.031": np.zeros((16, 16, 3), np.uint8)},
     ],
     ids=lambda changes: " ".join(f"{name}={getattr(array, 'shape', array)}" for name, array in changes.items()),
 )
@@ -420,6 +497,52 @@ def test_a_golden_set_that_proves_nothing_is_refused(changes):
     error = refusal(lambda: GoldenSet.from_bytes(save(golden_tensors(**changes)), small_manifest(), file="golden"))
     assert (error.code, error.where.file) == ("bad_golden", "golden")
     assert error.expected
+
+
+def test_one_golden_frame_of_another_size_is_enough():
+    data = save(golden_tensors(**{"frame.030": np.zeros((16, 16, 3), np.uint8)}))
+    assert len(GoldenSet.from_bytes(data, small_manifest(), file="golden").frames) == LEAST_GOLDEN_FRAMES
+
+
+@pytest.mark.parametrize("scale", [1, 1000])
+def test_golden_scores_may_differ_from_the_product_by_a_thousandth_of_the_largest(scale):
+    tensors = golden_tensors()
+    prototypes, scores = scale * tensors["prototypes"], scale * tensors["scores"]
+    largest, changed = np.abs(scores).max(), scores.copy()
+    for share, accepted in ((0.0009, True), (0.0011, False)):
+        changed.flat[np.abs(scores).argmin()] = np.abs(scores).min() + share * largest
+        data = save(tensors | {"prototypes": prototypes, "scores": changed})
+        outcome = read_or_code(data)
+        assert outcome == ("read" if accepted else "bad_golden")
+
+
+def read_or_code(data):
+    try:
+        GoldenSet.from_bytes(data, small_manifest(), file="golden")
+    except BundleError as error:
+        return error.code
+    return "read"
+
+
+def test_golden_scores_are_those_of_the_first_precision():
+    manifest = small_manifest(image_encoders={"fp32": "image_encoder.fp32.onnx", "int8": "image_encoder.int8.onnx"})
+    tensors = golden_tensors()
+    rough = (tensors["embeddings.fp32"] + 0.1).astype(np.float32)
+    golden = GoldenSet.from_bytes(save(tensors | {"embeddings.int8": rough}), manifest, file="golden")
+    assert golden.embeddings.keys() == {"fp32", "int8"}
+    error = refusal(
+        lambda: GoldenSet.from_bytes(
+            save(tensors | {"embeddings.int8": rough, "scores": rough @ tensors["prototypes"].T}),
+            manifest,
+            file="golden",
+        )
+    )
+    assert "embeddings.fp32" in str(error)
+
+
+def test_the_golden_set_of_a_frozen_bundle_reads():
+    golden = Bundle.open(FROZEN).golden()
+    assert len(golden.frames) >= LEAST_GOLDEN_FRAMES
 
 
 @pytest.mark.parametrize(

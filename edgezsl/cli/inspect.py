@@ -13,6 +13,8 @@ from edgezsl.cli.say import say_facts, say_json
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from edgezsl.prototypes import ClassPrototypes
+
 _MOST_NAMES = 12
 
 
@@ -65,33 +67,54 @@ def _bundle(path: Path) -> tuple[dict[str, Any], Iterable[tuple[str, object]]]:
 
 
 def _pack(path: Path) -> tuple[dict[str, Any], Iterable[tuple[str, object]]]:
-    from edgezsl.errors import PackError
+    import numpy as np
+
+    prototypes = _prototypes(path)
+    space, count = prototypes.space, len(prototypes)
+    negative = [name for name, flag in zip(prototypes.names, prototypes.negative, strict=True) if flag]
+    counts = {
+        "thresholds": int(np.count_nonzero(~np.isnan(prototypes.thresholds))),
+        "bias": int(np.count_nonzero(prototypes.bias)),
+        "seen": int(np.count_nonzero(prototypes.seen)),
+    }
+    report = {
+        "kind": "pack",
+        "digest": prototypes.digest,
+        "space": space.id,
+        "dim": space.dim,
+        "names": list(prototypes.names),
+        "negative": negative,
+        "reject": prototypes.reject,
+        **counts,
+        "seen_penalty": prototypes.seen_penalty,
+    }
+    return report, [
+        ("class pack", prototypes.digest),
+        ("space", f"{space.id[:12]} (D={space.dim})"),
+        ("classes", _listed(prototypes.names)),
+        ("negative", _listed(negative)),
+        ("reject", "none" if prototypes.reject is None else prototypes.reject),
+        *((name, f"{number} of {count}" if number else "none") for name, number in counts.items()),
+        ("seen penalty", prototypes.seen_penalty),
+    ]
+
+
+def _prototypes(path: Path) -> ClassPrototypes:
+    """Return the classes of a pack, checked as for a model, but for the length of rows: a pack names no similarity."""
+    from edgezsl.contract import EmbeddingSpace
+    from edgezsl.errors import ContractError, PackError, Place
     from edgezsl.files import read_regular
-    from edgezsl.pack import LARGEST_PACK, PackHeader, load_tensors
-    from edgezsl.records import sha256_hex
+    from edgezsl.pack import LARGEST_PACK, PackHeader
+    from edgezsl.prototypes import ClassPrototypes
 
     data = read_regular(path, max_bytes=LARGEST_PACK, error=PackError)
     header = PackHeader.from_bytes(data, file=str(path))
-    tensors = load_tensors(data, str(path))
-    negative = [name for name, flag in zip(header.names, tensors["negative"], strict=True) if flag]
-    report = {
-        "kind": "pack",
-        "digest": sha256_hex(data),
-        "space": header.space,
-        "dim": header.dim,
-        "names": list(header.names),
-        "negative": negative,
-        "reject": header.reject,
-        "seen_penalty": header.seen_penalty,
-    }
-    return report, [
-        ("class pack", report["digest"]),
-        ("space", f"{header.space[:12]} (D={header.dim})"),
-        ("classes", _listed(header.names)),
-        ("negative", _listed(negative)),
-        ("reject", "none" if header.reject is None else header.reject),
-        ("seen penalty", header.seen_penalty),
-    ]
+    try:
+        space = EmbeddingSpace(header.space, header.dim, "dot")
+    except ContractError as fault:
+        place = Place(str(path), field="vectors" if fault.where.field == "dim" else "edgezsl.space")
+        raise PackError(fault.message, code="bad_space", where=place, expected=fault.expected) from fault
+    return ClassPrototypes.from_bytes(data, space, file=str(path))
 
 
 def _class_file(path: Path) -> tuple[dict[str, Any], Iterable[tuple[str, object]]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgezsl.errors import EngineError, InputError
+from edgezsl.errors import ContractError, EngineError, InputError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.events import ClassScore, RegionAnswer
 from edgezsl.scoring import rank, scores
@@ -21,7 +21,7 @@ from edgezsl.scoring import rank, scores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgezsl.contract import InputContract
+    from edgezsl.contract import EmbeddingSpace, InputContract
     from edgezsl.prototypes import ClassPrototypes
     from edgezsl.runtime.engine import Engine
 
@@ -71,9 +71,13 @@ class Recognizer:
         contract: What it takes.
         prototypes: The first class set, revision 1.
         top_k: How many classes an answer lists, ≥ 1.
+        space: Where the engine's embeddings live, `bundle.manifest.space`. Give it whenever it is known: an engine
+            cannot say it, and scores across two spaces mean nothing. None: that of `prototypes`, unchecked.
 
     Raises:
         InputError: When `top_k` is less.
+        ContractError: When the engine takes pixels of another dtype than the contract's.
+        SpaceMismatchError: When the prototypes live in another space than `space`.
 
     Example:
         >>> import numpy as np
@@ -90,13 +94,23 @@ class Recognizer:
     """
 
     def __init__(
-        self, engine: Engine, contract: InputContract, prototypes: ClassPrototypes, *, top_k: int = TOP_K
+        self,
+        engine: Engine,
+        contract: InputContract,
+        prototypes: ClassPrototypes,
+        *,
+        top_k: int = TOP_K,
+        space: EmbeddingSpace | None = None,
     ) -> None:
         if top_k < 1:
             raise InputError(f"top_k is {top_k}", code="bad_value", expected="at least 1")
+        _check_dtype(engine, contract)
+        if space is not None:
+            space.check_same(prototypes.space, "the class set")
         self._engine = engine
         self._preprocess = Preprocessor(contract)
         self._top_k = top_k
+        self._running = threading.Lock()  # not every engine runs twice at once
         self._swapping = threading.Lock()
         self._serving = _Serving.of(prototypes, 1)
 
@@ -156,7 +170,7 @@ class Recognizer:
         return self._preprocess([image])
 
     def embed(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the embeddings of a prepared frame for `answer`, in one thread at a time.
+        """Return the embeddings of a prepared frame for `answer`; threads take turns.
 
         Args:
             pixels: `(N, 3, h, w)`, from `prepare`.
@@ -167,7 +181,8 @@ class Recognizer:
         Raises:
             EngineError: When the engine fails, gives values that are not finite, or the pixels are not what it takes.
         """
-        embeddings = self._engine.run(pixels)
+        with self._running:
+            embeddings = self._engine.run(pixels)
         _check_embeddings(embeddings, len(pixels), self._serving.prototypes.space.dim)  # of every set's space
         return embeddings
 
@@ -193,6 +208,16 @@ class Recognizer:
         listed = zip(ranking.top, ranking.scores, ranking.probabilities, strict=True)
         top = tuple(ClassScore(names[index], score, share) for index, score, share in listed)
         return RegionAnswer(name, None if ranking.decision is None else names[ranking.decision], top)
+
+
+def _check_dtype(engine: Engine, contract: InputContract) -> None:
+    if engine.dtype != contract.dtype:
+        raise ContractError(
+            f"the engine takes {engine.dtype} pixels ({engine.description})",
+            code="bad_dtype",
+            expected=f"{contract.dtype}, the contract's dtype",
+            hint="take the engine and the contract of one bundle",
+        )
 
 
 def _check_embeddings(embeddings: NDArray[np.float32], count: int, dim: int) -> None:

@@ -147,6 +147,32 @@ def test_an_engine_that_breaks_while_running_gives_an_error_and_never_an_answer(
     assert caught.value.expected == "finite values (1, 6)"
 
 
+@pytest.mark.parametrize(("takes", "given"), [("uint8", "float32"), ("float32", "uint8")])
+def test_an_engine_that_takes_another_dtype_than_the_contract_s_is_refused(takes, given):
+    engine = FunctionEngine(mean_colour, dtype=takes)
+    with pytest.raises(ContractError) as caught:
+        Recognizer(engine, small_contract(dtype=given), colour_prototypes())
+    assert caught.value.code == "bad_dtype"
+    assert takes in caught.value.message
+    assert given in caught.value.expected
+    assert "bundle" in caught.value.hint
+
+
+@pytest.mark.parametrize("changes", [{"id": "c0ffee00"}, {"similarity": "dot"}], ids=str)
+def test_classes_of_another_space_than_the_engine_s_are_refused(engine, changes):
+    classes = colour_prototypes("red", space=small_space(**changes))
+    with pytest.raises(SpaceMismatchError) as caught:
+        Recognizer(engine, small_contract(), classes, space=small_space())
+    assert caught.value.code == "space_mismatch"
+    assert str(small_space()) in str(caught.value)
+    assert str(classes.space) in str(caught.value)
+
+
+def test_classes_of_the_engine_s_space_are_served(engine, small_bundle):
+    recognizer = Recognizer(engine, small_contract(), colour_prototypes(), space=small_bundle.manifest.space)
+    assert recognizer.recognize(colour_frame("red")).regions[0].decision == "red"
+
+
 def test_closing_the_recognizer_closes_its_engine(small_bundle):
     recognizer = Recognizer(open_engine(small_bundle, "onnx", threads=1), small_contract(), colour_prototypes())
     recognizer.close()
