@@ -26,12 +26,16 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)")  # to the last @: a password may hold one
+# To the last @ before the next URL: a password that somebody did not encode may hold an @, a slash or a space.
+_CREDENTIALS = re.compile(r"""(?s)(?<=//)(?:(?!(?<=[\s"'=;,(<|])[A-Za-z][A-Za-z0-9+.-]*://).)+(?=@)""")
 _LONGEST_VALUE = 80
 
 
 def redacted(uri: str) -> str:
-    """Return `uri` with the user and password of every URL in it replaced by `***`."""
+    """Return `uri` with the user and password of every URL in it replaced by `***`.
+
+    Rather too much than too little: of a URL that has an `@` in its path only, the host is hidden too.
+    """
     return _CREDENTIALS.sub("***", uri)
 
 
@@ -145,6 +149,8 @@ def _descendants(kind: type[EdgezslError]) -> list[type[EdgezslError]]:
 class InputError(EdgezslError, ValueError):
     """Something that was given is wrong; a person must change it."""
 
+    usual_hint = "compare it with docs/cli.md, or with what the command says with --help"
+
 
 class ClassFileError(InputError):
     """A class file breaks a rule of `docs/classes-file.md`."""
@@ -183,9 +189,11 @@ class SourceError(InputError):
 class ProfileError(InputError):
     """A device profile breaks its format, or there is none of that name."""
 
+    usual_hint = "compare the file with devices/README.md"
+
 
 class MissingExtraError(InputError, ImportError):
-    """An optional package is needed and absent; the hint names the extra that brings it."""
+    """An optional package is needed and absent, or broken; the hint says what brings it, or what helps."""
 
 
 class TransientError(EdgezslError, RuntimeError):
@@ -205,19 +213,29 @@ class SourceLostError(TransientError):
 class SinkError(TransientError):
     """An output cannot be written."""
 
+    usual_hint = "choose another name or place for the output"
+
 
 class EmbedderError(TransientError):
     """The child process that reads and embeds class files died or took too long."""
 
 
-def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
-    """Return the error for an absent optional package.
+def missing_extra(package: str, extra: str, purpose: str, cause: ImportError | None = None) -> MissingExtraError:
+    """Return the error for an optional package that is absent, or that is there and cannot be imported.
 
     Args:
         package: The import name that failed, such as `cv2`.
         extra: The extra of edgezsl that brings it, such as `camera`.
         purpose: What it is needed for, as a noun phrase.
+        cause: What importing it raised, where it was tried.
     """
+    if cause is not None and not (isinstance(cause, ModuleNotFoundError) and cause.name == package):
+        return MissingExtraError(
+            f"{purpose} needs the Python package {package!r}, which is installed and cannot be imported",
+            code="broken_package",
+            got=shown(str(cause)),
+            hint="run: edgezsl doctor; it knows the usual cures",
+        )
     return MissingExtraError(
         f"{purpose} needs the Python package {package!r}, which is not installed",
         code="missing_extra",

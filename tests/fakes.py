@@ -7,14 +7,14 @@ import time
 
 import numpy as np
 
-from edgezsl.errors import SourceLostError
+from edgezsl.errors import Place, SourceError, SourceLostError
 from edgezsl.runtime.sources import Frame
 from tests.factories import colour_frame
 
 
-def still(number: int, *, colour: str = "red", media_time: float | None = None) -> Frame:
+def still(number: int, *, colour: str = "red", media_time: float | None = None, file: str | None = None) -> Frame:
     """Return a frame of one colour."""
-    return Frame(colour_frame(colour), number, time.time(), media_time)
+    return Frame(colour_frame(colour), number, time.time(), media_time, file)
 
 
 class ListSource:
@@ -72,6 +72,39 @@ class BrokenSource(ListSource):
         if frame is None:
             raise SourceLostError("the camera is gone", code="source_lost", hint="plug it in")
         return frame
+
+
+class LeavingOutSource(ListSource):
+    """A source of pictures, of which each that is a string, a path, cannot be read."""
+
+    def __init__(self, pictures) -> None:
+        super().__init__(pictures, name="file:photos")
+        self.skipped = []
+
+    def read(self):
+        frame = super().read()
+        while isinstance(frame, str):
+            self.skipped.append(SourceError("the file is empty", code="empty_file", where=Place(f"file:{frame}")))
+            frame = super().read()
+        return frame
+
+
+class Capture:
+    """A `cv2.VideoCapture` that gives so many black pictures and then ends, as one with GStreamer does."""
+
+    def __init__(self, pictures: int) -> None:
+        self.released = False
+        self._left = pictures
+
+    def get(self, _property) -> float:
+        return 0.0
+
+    def read(self):
+        self._left -= 1
+        return (True, np.zeros((8, 8, 3), np.uint8)) if self._left >= 0 else (False, None)
+
+    def release(self) -> None:
+        self.released = True
 
 
 class RecordingSink:

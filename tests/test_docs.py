@@ -26,6 +26,7 @@ from edgezsl.runtime.events import (
     ClassesRefused,
     ClassesSwapped,
     ClassScore,
+    FrameSkipped,
     Recognition,
     RegionAnswer,
     SourceChanged,
@@ -237,6 +238,7 @@ def events():
     yield Recognition(0, 0.0, None, "a", 1, "0", None, 0, 1.0, (RegionAnswer("frame", None, (score,)),))
     yield ClassesSwapped(0.0, 2, "0", 1, "classes.yaml")
     yield ClassesRefused(0.0, "classes.yaml", error)
+    yield FrameSkipped(0.0, "file:photos", "photos/b.jpg", "b")
     for kind in ("source_opened", "source_ended", "source_lost"):
         yield SourceChanged(kind, 0.0, "a", "b")
 

@@ -91,7 +91,17 @@ def test_a_missing_package_is_an_import_error_whose_hint_installs_it():
         ("rtsp://user:se@cret@10.0.0.7/stream", "rtsp://***@10.0.0.7/stream"),
         ("rtsp://secret@10.0.0.7", "rtsp://***@10.0.0.7"),
         ("rtspsrc location=rtsp://u:p@h ! tee; http://v:q@k/", "rtspsrc location=rtsp://***@h ! tee; http://***@k/"),
-        ("http://host/a@b", "http://host/a@b"),
+        ("rtsp://u:pa/ss@h", "rtsp://***@h"),
+        ("rtsp://u:two words@h/x", "rtsp://***@h/x"),
+        ("rtsp://u:a ! b@h/x", "rtsp://***@h/x"),
+        ("rtsp://u:a#b?c@h/x", "rtsp://***@h/x"),
+        ("rtsp://u:a://b@h/x", "rtsp://***@h/x"),
+        ("rtsp://u:two\nlines@h/x", "rtsp://***@h/x"),
+        ("rtsp:///u:p@h/x", "rtsp://***@h/x"),
+        ('location="http://h/a" location="rtsp://u:p@h"', 'location="http://h/a" location="rtsp://***@h"'),
+        ("http://host/a@b", "http://***@b"),  # too much rather than too little: `host/a` may be a password
+        ("http://host/a", "http://host/a"),
+        ("photos/icon@2x.png", "photos/icon@2x.png"),
         ("v4l2:///dev/video0", "v4l2:///dev/video0"),
     ],
 )
@@ -104,3 +114,15 @@ def test_a_value_is_shown_on_one_line_of_at_most_eighty_characters():
     assert shown("\ud800") == r"'\ud800'"
     assert len(shown("x" * 1000)) == 80
     assert shown("x" * 1000).endswith("…")
+
+
+def test_a_package_that_is_there_and_broken_is_not_called_missing():
+    broken = ImportError("libGL.so.1: cannot open shared object file")
+    fault = missing_extra("cv2", "camera", "a camera", broken)
+    assert fault.code == "broken_package"
+    assert "libGL.so.1" in fault.got
+    assert "doctor" in fault.hint
+    absent = ModuleNotFoundError("No module named 'cv2'", name="cv2")
+    assert missing_extra("cv2", "camera", "a camera", absent).code == "missing_extra"
+    of_another = ModuleNotFoundError("No module named 'numpy.core'", name="numpy.core")
+    assert missing_extra("cv2", "camera", "a camera", of_another).code == "broken_package"

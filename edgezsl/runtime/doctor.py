@@ -7,11 +7,13 @@ prints.
 
 from __future__ import annotations
 
+import fcntl
 import grp
 import os
 import platform
 import re
 import shutil
+import struct
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "warning", "missing", "broken"]
 
+_QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP
+_VIDEO_CAPTURE, _DEVICE_CAPS = 0x00001001, 0x80000000  # single and multi-planar; "the node's own are told too"
 CHILD_LIMIT_S = 60.0  # seconds for all packages together: a slow SD card takes ten
 LEAST_MEMORY_MIB = 512  # a stream and the child that embeds classes, each with an engine
 _OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
@@ -239,7 +243,7 @@ def _engine_finding(engine: str, outcome: Outcome) -> Finding:
 def camera_findings(root: Path = Path("/")) -> tuple[Finding, ...]:
     """Return what is known of every video device, or one finding that there is none.
 
-    A node may be a camera, or metadata or a codec of one: only opening it tells, and that is left to `edgezsl run`.
+    The driver is asked whether a node gives pictures or is metadata or a codec; none is started.
 
     Args:
         root: Where `dev` and `sys` lie.
@@ -252,23 +256,46 @@ def camera_findings(root: Path = Path("/")) -> tuple[Finding, ...]:
     for node in nodes:
         called = _text(root / "sys/class/video4linux" / node.name / "name").strip() or "unnamed"
         group = None if os.access(node, os.R_OK | os.W_OK) else _group(node)
-        findings.append(camera_finding(f"/dev/{node.name}", called, barred_by=group))
+        pictures = None if group else _asked(node)
+        findings.append(camera_finding(f"/dev/{node.name}", called, barred_by=group, pictures=pictures))
     return tuple(findings)
 
 
-def camera_finding(node: str, called: str, *, barred_by: str | None) -> Finding:
+def camera_finding(node: str, called: str, *, barred_by: str | None, pictures: bool | None = None) -> Finding:
     """Return the finding for one video device.
 
     Args:
         node: Its path.
         called: Its name, as the driver gives it.
         barred_by: The group that may open it, where this user may not; else None.
+        pictures: Whether its driver says that it gives pictures, or None where it does not say.
     """
     shown = "".join(sign for sign in called if sign.isprintable())
+    if pictures is False:
+        return Finding(f"camera {node}", "missing", f"{shown}; no camera: metadata or a codec, take another number")
     if barred_by is None:
-        return Finding(f"camera {node}", "ok", shown)
+        return Finding(f"camera {node}", "ok", f"{shown}; gives pictures" if pictures else shown)
     hint = f"run: sudo usermod -aG {barred_by} $USER, then log in again"
     return Finding(f"camera {node}", "broken", f"{shown}; this user may not open it, the group {barred_by} may", hint)
+
+
+def gives_pictures(capability: bytes) -> bool:
+    """Return whether a video device captures, by its `struct v4l2_capability` (linux/videodev2.h), 104 bytes."""
+    of_driver, of_node = struct.unpack_from("=II", capability, 84)
+    return bool((of_node if of_driver & _DEVICE_CAPS else of_driver) & _VIDEO_CAPTURE)
+
+
+def _asked(node: Path) -> bool | None:
+    try:
+        device = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return gives_pictures(fcntl.ioctl(device, _QUERYCAP, bytes(104)))
+    except OSError:
+        return None
+    finally:
+        os.close(device)
 
 
 def _group(node: Path) -> str:

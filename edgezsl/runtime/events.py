@@ -73,6 +73,7 @@ class Recognition:
         dropped: Frames dropped so far, because a newer one had come.
         latency_ms: From capture to answer.
         regions: One answer for each region.
+        file: The picture's path as the user would write it, where the source is pictures; else None.
     """
 
     frame: int
@@ -85,6 +86,7 @@ class Recognition:
     dropped: int
     latency_ms: float
     regions: tuple[RegionAnswer, ...]
+    file: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the line of type `recognition`."""
@@ -94,6 +96,7 @@ class Recognition:
             "time": round(self.time, TIME_DIGITS),
             "media_time": self.media_time,
             "source": self.source,
+            "file": self.file,
             "revision": self.revision,
             "classes": self.classes,
             "release": self.release,
@@ -186,4 +189,31 @@ class SourceChanged:
         }
 
 
-Event = ClassesSwapped | ClassesRefused | SourceChanged
+@dataclass(frozen=True, slots=True)
+class FrameSkipped:
+    """A picture of a folder or glob was left out, because it cannot be read.
+
+    Attributes:
+        time: When it was left out.
+        source: The source's URI without credentials.
+        file: The picture's path as the user would write it, without secrets.
+        message: One sentence for a person.
+    """
+
+    time: float
+    source: str
+    file: str
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the line of type `frame_skipped`."""
+        return {
+            "type": "frame_skipped",
+            "time": round(self.time, TIME_DIGITS),
+            "source": self.source,
+            "file": self.file,
+            "message": self.message,
+        }
+
+
+Event = ClassesSwapped | ClassesRefused | SourceChanged | FrameSkipped

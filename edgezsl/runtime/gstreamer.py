@@ -7,6 +7,7 @@ what it does before is its own affair: a pipeline over a file runs as fast as it
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import os
@@ -22,8 +23,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgezsl.errors import EdgezslError, Place, SourceError, SourceLostError
-from edgezsl.runtime.sources import Frame, FrameSource, Pace, hide_secrets, refused
+from edgezsl.errors import Place, SourceError, SourceLostError, shown
+from edgezsl.runtime.sources import Frame, FrameSource, Pace, hide_secrets, public_name, refused
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +50,9 @@ def csi_pipeline(uri: str) -> str:
     """
     sensor = uri.removeprefix("csi:").lstrip("/")
     if not (sensor.isascii() and sensor.isdecimal()):
-        raise refused(uri, f"{sensor!r} is no sensor number", code="bad_url", expected="csi://0, csi://1, …")
+        name = public_name(uri)
+        given = shown(name.removeprefix("csi:").lstrip("/"))
+        raise refused(name, f"{given} is no sensor number", code="bad_url", expected="csi://0, csi://1, …")
     return f"nvarguscamerasrc sensor-id={int(sensor)} ! video/x-raw(memory:NVMM) ! nvvidconv ! video/x-raw,format=BGRx"
 
 
@@ -132,14 +135,14 @@ class PipeSource:
             raise refused(name, f"the pipeline cannot be started ({cause})", code="bad_pipeline") from cause
         finally:
             os.close(writing)
+        atexit.register(child.kill)  # a child that writes nothing does not notice that its reader has gone
         source = cls(child, reading, name=name, timeout_s=timeout_s)
-        try:
+        with contextlib.ExitStack() as opened:
+            opened.callback(source.close)
             source._first = source.read()
             if source._first is None:
                 raise source._failed("the pipeline ended before its first frame", SourceError)
-        except EdgezslError:
-            source.close()
-            raise
+            opened.pop_all()
         return source
 
     def read(self) -> Frame | None:
@@ -181,6 +184,7 @@ class PipeSource:
                 self._child.stdout.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(_DEATH_S)
+            atexit.unregister(self._child.kill)
 
     def _image(self, deadline: float) -> NDArray[np.uint8] | None:
         height, width = self._size or (0, 0)

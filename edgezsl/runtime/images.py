@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from edgezsl.errors import SourceError
-from edgezsl.runtime.sources import Frame, Pace, read_image, refused
+from edgezsl.runtime.sources import Frame, Pace, hide_secrets, read_image, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,12 +65,13 @@ class ImagesSource:
             first, self._first = self._first, None
             return first
         while self._paths:
+            path = self._paths.popleft()
             try:
-                image = read_image(self._paths.popleft())
+                image = read_image(path)
             except SourceError as error:
                 self.skipped.append(error)
                 continue
-            frame = Frame(image, self._count, time.time(), None)
+            frame = Frame(image, self._count, time.time(), None, hide_secrets(str(path)))
             self._count += 1
             return frame
         return None

@@ -149,5 +149,5 @@ def _onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as cause:
-        raise missing_extra("onnxruntime", "runtime", "running an ONNX graph") from cause
+        raise missing_extra("onnxruntime", "runtime", "running an ONNX graph", cause) from cause
     return onnxruntime

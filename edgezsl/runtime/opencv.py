@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from edgezsl.errors import Place, SourceLostError, missing_extra, shown
-from edgezsl.runtime.sources import USUAL_RATE, Frame, Pace, refused
+from edgezsl.runtime.sources import USUAL_RATE, Frame, Pace, hide_secrets, refused
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,7 @@ _FILE_TIMEOUT_S = 30.0  # a network folder may be slow
 _OLDEST_GSTREAMER = (4, 7)  # before it OpenCV's GStreamer part has no time-outs: a wrong pipeline hangs for ever
 _SILENCE = 0.95  # of the time-out: OpenCV's clock and ours differ a little
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+_ENCODE = "write %23 for #, %2F for /, %3F for ? and %40 for @ in a user's name and a password"
 _QUIET = "-8"  # FFmpeg's AV_LOG_QUIET
 
 
@@ -40,7 +41,7 @@ def opencv(purpose: str) -> Any:
     try:
         import cv2
     except ImportError as cause:
-        raise missing_extra("cv2", "camera", purpose) from cause
+        raise missing_extra("cv2", "camera", purpose, cause) from cause
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _QUIET)
     if hasattr(cv2, "setLogLevel"):  # OpenCV 4
         cv2.setLogLevel(0)
@@ -69,7 +70,7 @@ def open_camera(path: str, *, name: str, timeout_s: float) -> CaptureSource:
     if not capture.isOpened():
         raise refused(
             name,
-            f"{path} is no camera that can be used",
+            f"{hide_secrets(path)} is no camera that can be used",
             code="not_a_camera",
             hint="check that no other program uses it, and run: edgezsl doctor",
         )
@@ -88,28 +89,21 @@ def open_stream(uri: str, *, name: str, timeout_s: float, as_fast_as_possible: b
         as_fast_as_possible: Whether a file waits for its reader.
 
     Raises:
-        SourceError: When the URI has no host.
+        SourceError: When the URI is no URL or has no host.
         SourceLostError: When the server does not answer, refuses, or gives no video.
         MissingExtraError: When OpenCV is not installed.
     """
-    try:
-        parts = urlsplit(uri)
-        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    except ValueError as cause:
-        raise refused(name, f"this is no URL ({cause})", code="bad_url", expected="scheme://host:port/path") from cause
-    if not host:
-        raise refused(name, "the URL has no host", code="bad_url", expected="scheme://host:port/path")
+    host, port = _address(uri, name)
     cv2 = opencv("a stream")
     capture = cv2.VideoCapture(uri, cv2.CAP_FFMPEG, _timeouts(cv2, timeout_s))
     if not capture.isOpened():
-        raise SourceLostError(
-            _why_silent(host, port, timeout_s),
-            code="no_connection",
-            where=Place(name),
-            hint="check that the server runs, the path and the password",
-        )
+        if "@" in "".join(urlsplit(uri)[2:]):  # after the host: what looks like host and port may be user and password
+            message, hint = "the server does not answer or gives no video", _ENCODE
+        else:
+            message, hint = _why_silent(host, port, timeout_s), "check that the server runs, the path and the password"
+        raise SourceLostError(message, code="no_connection", where=Place(name), hint=hint)
     pace: Pace = "live"
-    if parts.scheme.startswith("http") and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
+    if uri.startswith("http") and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
         pace = "waiting" if as_fast_as_possible else "timed"
     return CaptureSource(capture, name=name, pace=pace, timeout_s=timeout_s).with_first()
 
@@ -136,13 +130,15 @@ def open_video(path: str, *, name: str, waiting: bool) -> CaptureSource:
 def open_pipeline_in_opencv(pipeline: str, *, name: str, timeout_s: float) -> CaptureSource:
     """Run a GStreamer pipeline inside OpenCV and wait for its first frame.
 
+    OpenCV does not tell a pipeline that failed from one that ended: after the first frame, both are an end.
+
     Args:
         pipeline: With an `appsink` at its end that takes BGR.
         name: What the source is called.
         timeout_s: How long the pipeline may be silent, in seconds.
 
     Raises:
-        SourceError: When GStreamer refuses the pipeline.
+        SourceError: When GStreamer refuses the pipeline, or it ends before its first frame.
         SourceLostError: When it gives no frame in time.
         MissingExtraError: When OpenCV is not installed.
     """
@@ -155,7 +151,7 @@ def open_pipeline_in_opencv(pipeline: str, *, name: str, timeout_s: float) -> Ca
             code="bad_pipeline",
             hint="run it with gst-launch-1.0 and fakesink at its end: it says why",
         )
-    return CaptureSource(capture, name=name, pace="live", timeout_s=timeout_s).with_first()
+    return CaptureSource(capture, name=name, pace="live", timeout_s=timeout_s, may_end=True).with_first()
 
 
 def opencv_has_gstreamer() -> bool:
@@ -177,12 +173,14 @@ class CaptureSource:
         name: The URI without credentials.
         pace: Who sets the speed.
         timeout_s: How long the source may be silent, in seconds.
+        may_end: Whether a live source that ends without having been silent has come to its end, and is not lost.
     """
 
-    def __init__(self, capture: Any, *, name: str, pace: Pace, timeout_s: float) -> None:
+    def __init__(self, capture: Any, *, name: str, pace: Pace, timeout_s: float, may_end: bool = False) -> None:
         self._cv2 = opencv("a source")
         self._capture = capture
         self._timeout_s = timeout_s
+        self._may_end = may_end or pace != "live"
         self._first: Frame | None = None
         self._count = 0
         self._media_time = -1.0
@@ -198,10 +196,12 @@ class CaptureSource:
 
         Raises:
             SourceError: When there is nothing to decode; the source is closed then.
-            SourceLostError: When the source is silent, or a live one ends; it is closed then.
+            SourceLostError: When the source is silent, or a live one ends that may not; it is closed then.
         """
         try:
             self._first = self.read()
+            if self._first is None and self.pace == "live":
+                raise refused(self.name, "the pipeline ended before its first frame", code="bad_pipeline")
             if self._first is None:
                 raise refused(
                     self.name, "no video in it can be decoded", code="not_a_video", expected="a video or an image"
@@ -212,10 +212,10 @@ class CaptureSource:
         return self
 
     def read(self) -> Frame | None:
-        """Return the next frame, or None after the last of a file.
+        """Return the next frame, or None after the last of a file or a pipeline.
 
         Raises:
-            SourceLostError: When the source goes silent, or a live one ends.
+            SourceLostError: When the source goes silent, or a live one ends that may not.
         """
         with self._lock:
             if self._closed:
@@ -227,7 +227,7 @@ class CaptureSource:
             image = self._grab()
             silent = time.monotonic() - started >= _SILENCE * self._timeout_s
             # After its time-out FFmpeg hands out the frames that its decoder still held, one for each more time-out.
-            if silent or (image is None and self.pace == "live"):
+            if silent or (image is None and not self._may_end):
                 raise self._lost(silent=silent)
             if image is None:
                 return None
@@ -275,32 +275,46 @@ def _timeouts(cv2: Any, timeout_s: float) -> list[int]:
 
 
 def _check_device(path: str, name: str) -> None:
+    public = hide_secrets(path)
     try:
         mode = Path(path).stat().st_mode
     except OSError as cause:
         found = sorted(str(device) for device in Path("/dev").glob("video*"))
         raise refused(
             name,
-            f"there is no camera at {shown(path)}",
+            f"there is no camera at {shown(public)}",
             code="no_such_camera",
             expected=f"one of {', '.join(found)}" if found else None,
             hint=None if found else "connect a camera; none is there",
         ) from cause
     if not stat.S_ISCHR(mode):
-        raise refused(name, f"{path} is no device", code="not_a_camera", expected="a device such as /dev/video0")
+        raise refused(name, f"{public} is no device", code="not_a_camera", expected="a device such as /dev/video0")
     if not os.access(path, os.R_OK | os.W_OK):
         raise refused(
             name,
-            f"this user may not use {path}",
+            f"this user may not use {public}",
             code="no_permission",
             hint="run: sudo usermod -aG video $USER, and log in again",
         )
+
+
+def _address(uri: str, name: str) -> tuple[str, int]:
+    expected = "scheme://host:port/path"
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
+    except ValueError:
+        # Neither its text nor itself goes on: it quotes what stands in the port's place, and that may be a password.
+        raise refused(name, "this is no URL", code="bad_url", expected=expected, hint=_ENCODE) from None
+    if not host:
+        raise refused(name, "the URL has no host", code="bad_url", expected=expected)
+    return host, port
 
 
 def _why_silent(host: str, port: int, timeout_s: float) -> str:
     """Return, in one clause, what a plain connection to the server says; OpenCV does not say."""
     try:
         socket.create_connection((host, port), timeout=timeout_s).close()
-    except OSError as cause:
-        return f"{host} port {port} does not answer ({cause.strerror or cause})"
+    except (OSError, UnicodeError) as cause:  # Unicode: a name that can be no host's
+        return f"{host} port {port} does not answer ({getattr(cause, 'strerror', None) or cause})"
     return f"{host} port {port} answers, and gives no video"

@@ -125,5 +125,5 @@ def _openvino() -> Any:
     try:
         import openvino
     except ImportError as cause:
-        raise missing_extra("openvino", "openvino", "the engine openvino") from cause
+        raise missing_extra("openvino", "openvino", "the engine openvino", cause) from cause
     return openvino

@@ -100,7 +100,7 @@ class _Panel:
         try:
             import cv2
         except ImportError as cause:
-            raise missing_extra("cv2", "camera", "drawing an answer") from cause
+            raise missing_extra("cv2", "camera", "drawing an answer", cause) from cause
         self._cv2: Any = cv2
         self.image = image
         height, width = image.shape[:2]

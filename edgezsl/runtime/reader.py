@@ -1,4 +1,4 @@
-"""One thread that reads a source, and a slot for the newest frame.
+"""One thread that reads a source, and a place for the newest frame.
 
 A slow reader never makes a camera's frames old: the newest frame wins and the others are counted. Only files and
 folders that are read as fast as possible wait for their reader. The watchdog is ours: a backend that hangs in `open`
@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from edgezsl.errors import EdgezslError, Place, SourceLostError
-from edgezsl.runtime.events import SourceChanged
-from edgezsl.runtime.sources import Frame
+from edgezsl.errors import Place, SourceLostError
+from edgezsl.runtime.events import FrameSkipped, SourceChanged
+from edgezsl.runtime.sources import Frame, skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgezsl.runtime.sources import FrameSource
+    from edgezsl.runtime.sources import FrameSource, Pace
 
 STALL_S = 5.0
 _JOIN_S = 2.0
+_LONGEST_PAUSE_S = 10.0  # between two frames of a timed source; a longer one is a jump of its clock, and left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +41,7 @@ class ReadyFrame(Frame):
         pixels: What `prepare` made of the image.
     """
 
-    pixels: NDArray[Any]
+    pixels: NDArray[Any] = field(kw_only=True)
 
 
 class FrameReader:
@@ -67,11 +69,11 @@ class FrameReader:
         self._prepare = prepare
         self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self._slot: Frame | None = None
-        self._notices: list[SourceChanged] = []
-        self._fault: EdgezslError | None = None
+        self._items: deque[Frame | SourceChanged | FrameSkipped] = deque()  # in order; never more than one frame
+        self._fault: Exception | None = None
         self._done = False
         self._reading_since: float | None = None
+        self._began: tuple[float, float] | None = None  # (media time, monotonic time) of a timed source's first frame
         # A daemon: a driver that never returns from a read must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"edgezsl[{name}].capture", daemon=True)
 
@@ -80,23 +82,25 @@ class FrameReader:
         self._reading_since = time.monotonic()
         self._thread.start()
 
-    def poll(self, timeout_s: float) -> Frame | SourceChanged | None:
+    def poll(self, timeout_s: float) -> Frame | SourceChanged | FrameSkipped | None:
         """Return the newest frame, or what has happened to the source, or None after `timeout_s` without either.
 
-        A frame that was prepared is a `ReadyFrame`. A `source_ended` is the last thing that is returned.
+        Frames and notices come in the order in which they happened: `source_opened` is the first, a `FrameSkipped`
+        stands after the last frame before it and before the next, and a `source_ended` is the last thing that is
+        returned. A newer frame replaces one that nobody has taken, and never a notice. A frame that was prepared is a
+        `ReadyFrame`.
 
         Raises:
             SourceLostError: When the source went silent for `stall_s`, or its thread died.
             SourceError: When the source could not be opened.
+            Exception: What else was raised in the thread: by the source, or by `prepare`.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._slot is not None or self._notices or self._done, timeout_s)
-            if self._notices and (self._notices[0].type == "source_opened" or self._slot is None):
-                return self._notices.pop(0)
-            if self._slot is not None:
-                frame, self._slot = self._slot, None
+            self._changed.wait_for(lambda: self._items or self._done, timeout_s)
+            if self._items:
+                item = self._items.popleft()
                 self._changed.notify_all()
-                return frame
+                return item
             if self._fault is not None:
                 raise self._fault
             if self._done:
@@ -117,7 +121,7 @@ class FrameReader:
     def _run(self) -> None:
         try:
             self._read_all()
-        except EdgezslError as fault:
+        except Exception as fault:  # noqa: BLE001  # the seam of this thread: whoever polls raises it
             self._fault = fault
         finally:
             with self._changed:
@@ -128,37 +132,69 @@ class FrameReader:
         source = self._open_source()
         try:
             self._notice("source_opened", "frames are expected")
-            started: tuple[float, float] | None = None  # (media time, monotonic time) of the first frame
+            told = 0
             while not self._stopping.is_set():
                 self._reading_since = time.monotonic()
                 frame = source.read()
                 self._reading_since = None
+                told = self._tell_skipped(source, told)
                 if frame is None:
                     self._notice("source_ended", "there are no more frames")
                     return
-                # While the slot is full the loop is behind, and most frames that come are dropped: not worth preparing.
-                if self._prepare is not None and (self._slot is None or source.pace == "waiting"):
-                    pixels = self._prepare(frame.image)
-                    frame = ReadyFrame(frame.image, frame.number, frame.time, frame.media_time, pixels)
-                if source.pace == "timed" and frame.media_time is not None:
-                    started = started or (frame.media_time, time.monotonic())
-                    self._stopping.wait(frame.media_time - started[0] + started[1] - time.monotonic())
-                self._publish(frame, waiting=source.pace == "waiting")
+                self._publish(self._made_ready(frame, source.pace), waiting=source.pace == "waiting")
         finally:
             source.close()
+
+    def _made_ready(self, frame: Frame, pace: Pace) -> Frame:
+        """Prepare a frame, and hold a timed one back until it is due."""
+        with self._changed:
+            behind = self._frame_waits()
+        # While a frame waits the loop is behind, and most frames that come are dropped: not worth preparing.
+        if self._prepare is not None and (pace == "waiting" or not behind):
+            pixels = self._prepare(frame.image)
+            frame = ReadyFrame(frame.image, frame.number, frame.time, frame.media_time, frame.file, pixels=pixels)
+        if pace != "timed" or frame.media_time is None:
+            return frame
+        now = time.monotonic()
+        began = self._began or (frame.media_time, now)
+        if frame.media_time - began[0] + began[1] - now > _LONGEST_PAUSE_S:  # a recording that was cut together
+            began = (frame.media_time, now)
+        self._began = began
+        due = frame.media_time - began[0] + began[1]
+        self._stopping.wait(due - now)
+        # Capture is when the frame was due; of one that was read too late, when it was read.
+        return replace(frame, time=max(frame.time, time.time() - (time.monotonic() - due)))
 
     def _publish(self, frame: Frame, *, waiting: bool) -> None:
         with self._changed:
             if waiting:
-                self._changed.wait_for(lambda: self._slot is None or self._stopping.is_set())
-            if self._slot is not None:
+                self._changed.wait_for(lambda: not self._frame_waits() or self._stopping.is_set())
+                if self._stopping.is_set():
+                    return
+            if self._frame_waits():
+                self._items = deque(item for item in self._items if not isinstance(item, Frame))
                 self.dropped += 1
-            self._slot = frame
+            self._items.append(frame)
             self._changed.notify_all()
 
-    def _notice(self, kind: str, message: str) -> None:
+    def _frame_waits(self) -> bool:
+        return any(isinstance(item, Frame) for item in self._items)
+
+    def _notice(self, kind: Literal["source_opened", "source_ended"], message: str) -> None:
+        self._tell(SourceChanged(kind, time.time(), self.name, message))
+
+    def _tell_skipped(self, source: FrameSource, told: int) -> int:
+        """Tell what the source has left out since the first `told`; return how many have been told now."""
+        fresh = skipped(source)[told:]
+        for error in fresh:
+            file = (error.where.file or self.name).removeprefix("file:")
+            message = f"{file} was left out: {error.message}"
+            self._tell(FrameSkipped(time.time(), self.name, file, message))
+        return told + len(fresh)
+
+    def _tell(self, notice: SourceChanged | FrameSkipped) -> None:
         with self._changed:
-            self._notices.append(SourceChanged(kind, time.time(), self.name, message))  # type: ignore[arg-type]  # ours
+            self._items.append(notice)
             self._changed.notify_all()
 
     def _lost(self, reason: str) -> SourceLostError:

@@ -124,9 +124,9 @@ class JsonLinesSink:
 class VideoSink:
     """Writes frames with their answers drawn in as an MP4 film, at the speed of the source.
 
-    A frame stands until the next one is due, up to ten seconds. None is left out: frames that come faster than `fps`
-    play slower. A frame of another size than the first is fitted into it. A process that is killed leaves a film that
-    no player opens.
+    A frame stands until the next one is due, up to ten seconds. Frames that come faster than `fps` are left
+    out, but no picture of a folder is. A frame of another size than the first is fitted into it. A process that is
+    killed leaves a film that no player opens.
 
     Args:
         path: The file, which can be written.
@@ -138,7 +138,8 @@ class VideoSink:
         self._fps = fps
         self._writer: Any = None
         self._size = (0, 0)  # height, width
-        self._started: float | None = None
+        self._started = 0.0
+        self._newest: float | None = None  # when the last frame was due
         self._written = 0
         self._last: NDArray[np.uint8] | None = None
         self._closed = False
@@ -171,19 +172,20 @@ class VideoSink:
         return cls(path, fps=fps)
 
     def frame(self, frame: Frame, answer: Recognition) -> None:
-        """Add a frame to the film.
+        """Add a frame to the film, unless it stands nearer to the last one than the film's pictures stand.
 
         Raises:
             SinkError: When the disk is full or OpenCV cannot write the film.
         """
-        if self._closed:
+        place = self._place_of(frame.time if frame.media_time is None else frame.media_time)
+        if self._closed or (place < self._written and frame.file is None):
             return
         cv2 = _opencv("writing a film")
         if shutil.disk_usage(self._path.parent).free < _LEAST_FREE:
             raise _unwritable(str(self._path), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         if self._writer is None:
             self._begin(cv2, frame.image.shape)
-        self._repeat_until(frame.time if frame.media_time is None else frame.media_time)
+        self._repeat_until(place)
         self._last = cv2.cvtColor(_fitted(cv2, annotated(frame.image, answer), self._size), cv2.COLOR_RGB2BGR)
         self._writer.write(self._last)
         self._written += 1
@@ -213,15 +215,19 @@ class VideoSink:
                 hint="install an OpenCV with FFmpeg, or leave --video out",
             )
 
-    def _repeat_until(self, due_s: float) -> None:
-        if self._started is None:
-            self._started = due_s
-        missing = round((due_s - self._started) * self._fps) - self._written
-        if missing > _LONGEST_REPEAT * self._fps:  # a source that was silent for long: cut it out
-            cut = missing - round(_LONGEST_REPEAT * self._fps)
-            self._started += cut / self._fps
-            missing -= cut
-        for _ in range(missing):
+    def _place_of(self, due_s: float) -> int:
+        """Return which picture of the film a frame would be, from 0."""
+        if self._newest is None:
+            self._started = self._newest = due_s
+        self._started -= max(0.0, self._newest - due_s)  # a clock that was set back: the film goes on
+        self._newest = due_s
+        return round((due_s - self._started) * self._fps)
+
+    def _repeat_until(self, place: int) -> None:
+        missing = place - self._written
+        cut = max(0, missing - round(_LONGEST_REPEAT * self._fps))  # a source that was silent for long: cut it out
+        self._started += cut / self._fps
+        for _ in range(missing - cut):
             self._writer.write(self._last)
             self._written += 1
 
@@ -321,7 +327,7 @@ def _opencv(purpose: str) -> Any:
     try:
         import cv2
     except ImportError as cause:
-        raise missing_extra("cv2", "camera", purpose) from cause
+        raise missing_extra("cv2", "camera", purpose, cause) from cause
     return cv2
 
 

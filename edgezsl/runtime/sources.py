@@ -30,8 +30,20 @@ _ALLOWED = (
     "synthetic:, gst:PIPELINE"
 )
 _LARGEST_IMAGE = 256 * 2**20  # bytes of an encoded image
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):")
-_SECRET = re.compile(r"""(?i)([\w.-]*(?:pass|passwd|password|pwd|pw|token|secret|key|auth)=)("[^"]*"|[^&\s]+)""")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_USER_INFO = re.compile(r"(?s)^([A-Za-z][A-Za-z0-9+.-]*:/*).*(?=@)")  # of a URI that is one URL, however it is written
+_SECRET = re.compile(
+    r"""(?isx)
+    ((?<![\w.-])[\w.-]*
+      (?:pass|passwd|password|passphrase|pwd|pw|token|secret|key|auth|authorization|credentials?|cookies?|signature)
+      \s*=\s* (?:\(\w+\)\s*)?)                # GStreamer may name a type: (string)
+    (?:
+      \\*" (?:\\.|[^"\\])* "?                   # quoted, the quotes escaped or not
+      | ' [^']* '?
+      | (?:basic|bearer|digest) \s+ [^&\s]+
+      | (?:\\. | &(?![\w.-]+=) | [^&\s])+       # up to a space or the next option of a query
+    )"""
+)
 _GLOB = re.compile(r"[*?\[]")
 
 Pace = Literal["live", "timed", "waiting"]
@@ -46,14 +58,16 @@ class Frame:
     Attributes:
         image: `(H, W, 3)` uint8 RGB, C-contiguous; nobody else writes to it.
         number: From 0 in its source.
-        time: Unix seconds at capture; for a file, when it was read.
+        time: Unix seconds at capture; for a file, when it was read, and for a paced file, when it was due.
         media_time: Seconds into a file, never falling; else None.
+        file: The picture's path as the user would write it, without secrets; None where the source is no pictures.
     """
 
     image: NDArray[np.uint8]
     number: int
     time: float
     media_time: float | None
+    file: str | None = None
 
 
 class FrameSource(Protocol):
@@ -73,7 +87,7 @@ class FrameSource(Protocol):
         """Return the next frame, or None at the end; may block.
 
         Raises:
-            SourceLostError: When a live source goes silent or ends.
+            SourceLostError: When a live source goes silent, or ends though it should not.
         """
 
     def close(self) -> None:
@@ -91,19 +105,26 @@ def public_name(uri: str) -> str:
 
     Passwords, keys and tokens are replaced by `***`, also those in a query or a pipeline.
     """
-    kind = _kind(uri)
-    if kind == "camera":
-        return f"camera:{int(uri)}"
-    if kind == "file":
-        return f"file:{_local_path(uri)}"
-    if kind == "gst":
-        return hide_secrets("gst:" + uri.removeprefix("gst:").strip())
-    return hide_secrets(uri)
+    uri = _tidy(uri)
+    match _kind(uri):
+        case "camera":
+            return f"camera:{int(uri)}"
+        case "file":
+            return hide_secrets(f"file:{_local_path(uri)}")
+        case "gst":
+            return hide_secrets("gst:" + uri.removeprefix("gst:").strip())
+    return _hidden(uri)
+
+
+def local_path(uri: str) -> Path | None:
+    """Return the path of the file, folder or glob that `uri` names, or None where it names something else."""
+    uri = _tidy(uri)
+    return Path(_local_path(uri)) if _kind(uri) == "file" else None
 
 
 def hide_secrets(text: str) -> str:
-    """Return `text` with what looks like a password, key or token replaced by `***`."""
-    return _SECRET.sub(r"\1***", redacted(text))
+    """Return `text` with what looks like a password, key or token replaced by `***`, rather too much than too little."""
+    return redacted(_SECRET.sub(r"\1***", text))  # in this order: an @ in an option's value ends no user's name
 
 
 def refused(name: str, message: str, *, code: str, expected: str | None = None, hint: str | None = None) -> SourceError:
@@ -113,6 +134,8 @@ def refused(name: str, message: str, *, code: str, expected: str | None = None, 
 
 def open_source(uri: str, *, as_fast_as_possible: bool = False, timeout_s: float = 5.0) -> FrameSource:
     """Open the source that `uri` names, and wait for its first frame.
+
+    Spaces around a URI and the case of its scheme mean nothing, unless there is a file of exactly this name.
 
     Args:
         uri: A camera's number (`0`) or device (`v4l2:///dev/video0`, `csi://0` on a Jetson), a stream (`rtsp://`, or
@@ -131,6 +154,7 @@ def open_source(uri: str, *, as_fast_as_possible: bool = False, timeout_s: float
         MissingExtraError: When OpenCV is needed and not installed.
     """
     name = _checked_name(uri, timeout_s)
+    uri = _tidy(uri)
     match _kind(uri):
         case "camera" | "v4l2" as kind:
             from edgezsl.runtime.opencv import open_camera
@@ -168,7 +192,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     from edgezsl.runtime.opencv import opencv
 
     cv2 = opencv("an image")
-    name = f"file:{path}"
+    name = hide_secrets(f"file:{path}")
     _check_readable(path, name)
     if path.stat().st_size > _LARGEST_IMAGE:
         raise refused(name, "the file is too large for an image", code="too_large", expected="at most 256 MiB")
@@ -181,6 +205,20 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise refused(name, "the file is damaged or no image", code="not_an_image", expected="JPEG, PNG or the like")
     rgb: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return rgb
+
+
+def _tidy(uri: str) -> str:
+    """Return `uri` without spaces around it and with its scheme in lower case; the name of a file stays as it is."""
+    if os.path.lexists(uri):
+        return uri
+    bare = uri.strip()
+    found = _SCHEME.match(bare)
+    return bare if found is None else found[1].lower() + bare[found.end(1) :]
+
+
+def _hidden(uri: str) -> str:
+    """Return a URI without secrets, also one whose slashes are wrong."""
+    return _USER_INFO.sub(r"\1***", hide_secrets(uri.strip()))
 
 
 def _kind(uri: str) -> str:
@@ -206,10 +244,11 @@ def _checked_name(uri: str, timeout_s: float) -> str:
         uri.encode()
     except UnicodeEncodeError as cause:  # OpenCV crashes the interpreter on such a name
         raise refused(
-            ascii(uri), "the name holds bytes that are not UTF-8", code="bad_name", hint="rename the file"
+            ascii(_hidden(uri)), "the name holds bytes that are not UTF-8", code="bad_name", hint="rename the file"
         ) from cause
     if not uri.strip() or "\0" in uri:
-        raise refused(shown(uri), f"{shown(uri)} names no source", code="no_source", expected=_ALLOWED)
+        hidden = shown(_hidden(uri))
+        raise refused(hidden, f"{hidden} names no source", code="no_source", expected=_ALLOWED)
     name = public_name(uri)
     if timeout_s <= 0:
         raise refused(name, f"the time-out is {timeout_s} s", code="bad_timeout", expected="a number > 0")
@@ -250,7 +289,8 @@ def _matching(pattern: Path, name: str) -> list[Path]:
     try:
         return sorted(start.glob(str(pattern.relative_to(start))))
     except ValueError as cause:
-        raise refused(name, f"this is no glob ({cause})", code="bad_glob", expected="such as photos/*.jpg") from cause
+        reason = hide_secrets(str(cause))
+        raise refused(name, f"this is no glob ({reason})", code="bad_glob", expected="such as photos/*.jpg") from cause
 
 
 def _check_readable(path: Path, name: str) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgezsl.errors import EdgezslError, SourceError, SourceLostError
 from edgezsl.runtime.events import ClassesRefused, ClassesSwapped, Recognition, SourceChanged
-from edgezsl.runtime.frame_embedder import FrameEmbedder
+from edgezsl.runtime.frame_embedder import EmbeddedFrame, FrameEmbedder
 from edgezsl.runtime.reader import ReadyFrame
 from edgezsl.runtime.recognizer import SHORT_DIGEST
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from edgezsl.prototypes import ClassPrototypes
     from edgezsl.runtime.events import Event
-    from edgezsl.runtime.frame_embedder import EmbeddedFrame
     from edgezsl.runtime.reader import FrameReader
     from edgezsl.runtime.recognizer import Recognizer
     from edgezsl.runtime.sinks import Sink
@@ -100,19 +100,20 @@ class Stream:
             while not self._stopping.is_set():
                 item = self._frames.poll(_POLL_S)
                 self._take_offers()
-                if isinstance(item, SourceChanged):
-                    self._tell(item)
-                    if item.type == "source_ended":
-                        break
-                elif item is not None:
+                if isinstance(item, EmbeddedFrame):
                     self._answer(item)
+                elif item is not None:
+                    self._tell(item)
+                    if isinstance(item, SourceChanged) and item.type == "source_ended":
+                        break
         except (SourceError, SourceLostError) as fault:
             self._tell(SourceChanged("source_lost", time.time(), self._reader.name, str(fault)))
             raise
         finally:
-            self._frames.close()
-            for sink in self._sinks:
-                sink.close()
+            with ExitStack() as ending:  # every sink, whatever the others do
+                for sink in self._sinks:
+                    ending.callback(sink.close)
+                self._frames.close()
         return StreamSummary(
             self._answered, self._reader.dropped, self._swaps, self._refusals, self._last_s - self._first_s
         )
@@ -155,6 +156,7 @@ class Stream:
             dropped=self._reader.dropped,
             latency_ms=(time.time() - frame.time) * 1000,
             regions=answer.regions,
+            file=frame.file,
         )
         for sink in self._sinks:
             sink.frame(frame, recognition)

@@ -130,7 +130,7 @@ def _tokenizer(data: bytes, file: str) -> Any:
     try:
         import tokenizers
     except ImportError as cause:
-        raise missing_extra("tokenizers", "text", "embedding the words of a class") from cause
+        raise missing_extra("tokenizers", "text", "embedding the words of a class", cause) from cause
     try:
         return tokenizers.Tokenizer.from_str(data.decode())
     except Exception as cause:  # the binding raises Exception itself, and nothing more precise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from subprocess import run
 
@@ -17,6 +18,7 @@ from edgezsl.runtime.doctor import (
     camera_finding,
     camera_findings,
     examine,
+    gives_pictures,
 )
 from edgezsl.runtime.doctor_probe import Outcome
 
@@ -197,6 +199,24 @@ def test_no_camera_is_missing_and_says_what_else_can_be_watched(tmp_path):
     (finding,) = camera_findings(tmp_path)
     assert finding.state == "missing"
     assert "rtsp://" in finding.hint
+
+
+@pytest.mark.parametrize(
+    ("of_driver", "of_node", "pictures"),
+    [
+        (0x84A00001, 0x04200001, True),  # a USB camera's first node
+        (0x84A00001, 0x04A00000, False),  # its metadata
+        (0x84204000, 0x04204000, False),  # a codec of a Raspberry Pi
+        (0x84201000, 0x04201000, True),  # multi-planar
+        (0x00000001, 0x00000000, True),  # a driver from before nodes had capabilities of their own
+    ],
+)
+def test_a_node_is_a_camera_when_its_driver_says_that_it_captures(of_driver, of_node, pictures):
+    capability = struct.pack("=16s32s32sIII12x", b"uvcvideo", b"UVC Camera", b"usb-1", 0x60112, of_driver, of_node)
+    assert len(capability) == 104
+    assert gives_pictures(capability) is pictures
+    state = camera_finding("/dev/video0", "UVC Camera", barred_by=None, pictures=pictures).state
+    assert state == ("ok" if pictures else "missing")
 
 
 def test_a_camera_that_this_user_may_not_open_names_the_group():

@@ -98,6 +98,29 @@ def test_nothing_comes_within_the_time_when_nothing_happens(started, engine):
     assert embedder.poll(0.01) is None
 
 
+def test_where_answers_take_long_the_frames_that_come_are_fresh(started, engine):
+    source = EndlessSource(interval_s=0.001)
+    embedder = started(source)
+    for _ in range(3):  # the engine learns how long whoever answers is busy
+        next_frame(embedder)
+        time.sleep(0.3)
+    frame = next_frame(embedder).frame
+    assert source._number - frame.number < 150, "embedded just before it was asked for, not 300 frames ago"
+
+
+def test_an_engine_that_exits_or_panics_is_an_error_and_not_a_silence(started):
+    class Panic(BaseException):
+        pass
+
+    def panic(_):
+        raise Panic("index out of bounds")
+
+    embedder = started(EndlessSource(), panic)
+    assert embedder.poll(PATIENCE_S).type == "source_opened"
+    with pytest.raises(EngineError, match="index out of bounds"):
+        embedder.poll(PATIENCE_S)
+
+
 @pytest.mark.parametrize("fault", [EngineError("the graph does not run", code="run_failed"), ZeroDivisionError("ours")])
 def test_what_an_engine_raises_comes_to_whoever_polls(started, fault):
     def fail(_):

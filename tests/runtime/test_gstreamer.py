@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -224,3 +225,25 @@ def test_a_csi_camera_is_a_pipeline():
 def test_a_csi_camera_needs_a_number(uri):
     with pytest.raises(SourceError):
         csi_pipeline(uri)
+
+
+SILENT = """
+import os, threading, time
+from pathlib import Path
+from edgezsl.runtime.gstreamer import PipeSource
+
+pipeline = "udpsrc port=0 ! video/x-raw,format=RGB,width=8,height=8"
+threading.Thread(target=lambda: PipeSource.open(pipeline, name="gst:", timeout_s=600), daemon=True).start()
+children = []
+while not children:
+    time.sleep(0.01)
+    children = [pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
+print(children[0])
+"""
+
+
+@needs_gstreamer
+def test_a_silent_pipeline_does_not_outlive_a_process_that_cannot_wait_for_it():
+    done = subprocess.run([sys.executable, "-c", SILENT], capture_output=True, text=True, timeout=60, check=True)
+    pipeline = Path(f"/proc/{int(done.stdout)}")
+    assert not pipeline.exists() or "State:\tZ" in (pipeline / "status").read_text()

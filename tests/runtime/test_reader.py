@@ -2,13 +2,15 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from edgezsl.errors import SourceError, SourceLostError
 from edgezsl.runtime.events import SourceChanged
-from edgezsl.runtime.reader import FrameReader
-from tests.fakes import BrokenSource, ListSource, StuckSource, still
+from edgezsl.runtime.reader import FrameReader, ReadyFrame
+from edgezsl.runtime.sources import Frame
+from tests.fakes import BrokenSource, LeavingOutSource, ListSource, StuckSource, still
 
 
 def everything(reader, *, pause_s=0.0):
@@ -69,6 +71,71 @@ def test_a_timed_source_gives_each_frame_when_it_is_due():
     reader.close()
     assert len(got) == 6
     assert time.monotonic() - before >= 0.24  # the last is due 0.25 s after the first
+
+
+def test_the_time_of_a_timed_frame_is_when_it_was_due():
+    frames = [still(n, media_time=n * 0.2) for n in range(4)]
+    reader = started(ListSource(frames, pace="timed"))
+    got, _ = everything(reader)
+    reader.close()
+    assert [frame.time - got[0].time for frame in got] == pytest.approx([0.0, 0.2, 0.4, 0.6], abs=0.1)
+
+
+def test_the_time_of_a_timed_frame_that_comes_too_late_is_when_it_was_read():
+    frames = [still(n, media_time=n * 0.001) for n in range(2)]
+    frames[1] = replace(frames[1], time=frames[1].time + 3600)
+    reader = started(ListSource(frames, pace="timed"))
+    got, _ = everything(reader)
+    reader.close()
+    assert got[-1].time == frames[1].time
+
+
+def test_a_picture_that_was_left_out_is_told_between_the_frames_around_it():
+    pictures = ["photos/a.png", still(0, file="photos/b.png"), "photos/c.png", "photos/d.png", still(1), "photos/e.png"]
+    reader = started(LeavingOutSource(pictures))
+    time.sleep(0.05)  # the thread is ahead as far as it may be
+    said = []
+    while not said or said[-1] != "source_ended":
+        item = reader.poll(5.0)
+        said.append(item.number if isinstance(item, Frame) else item.to_json().get("file", item.to_json()["type"]))
+        time.sleep(0.01)
+    reader.close()
+    assert said == [
+        "source_opened",
+        "photos/a.png",
+        0,
+        "photos/c.png",
+        "photos/d.png",
+        1,
+        "photos/e.png",
+        "source_ended",
+    ]
+    assert reader.dropped == 0
+
+
+def test_a_prepared_frame_keeps_its_file():
+    reader = started(ListSource([still(0, file="photos/a.png")]), prepare=lambda image: image)
+    (frame,), _ = everything(reader)
+    reader.close()
+    assert isinstance(frame, ReadyFrame)
+    assert frame.file == "photos/a.png"
+
+
+def test_whatever_a_source_raises_comes_to_whoever_polls():
+    class Defective(ListSource):
+        def read(self):
+            raise fault
+
+    fault = ValueError("a defect")
+    source = Defective(())
+    reader = started(source)
+    assert reader.poll(5.0).type == "source_opened"
+    with pytest.raises(ValueError, match="a defect") as caught:
+        until_lost(reader)
+    reader.close()
+    assert caught.value is fault
+    assert source.closed
+    assert not reader._thread.is_alive()
 
 
 def test_a_source_that_hangs_in_read_is_lost_and_the_reader_still_closes():
@@ -133,3 +200,23 @@ def test_closing_a_waiting_source_that_nobody_reads_ends_its_thread():
     reader.close()
     assert not reader._thread.is_alive()
     assert source.closed
+
+
+def test_a_waiting_source_that_is_stopped_has_dropped_nothing():
+    reader = started(ListSource([still(n) for n in range(30)]))
+    time.sleep(0.05)
+    reader.close()
+    assert reader.dropped == 0
+
+
+def test_a_film_whose_clock_jumps_goes_on_without_the_pause():
+    frames = [
+        still(0, media_time=0.0),
+        still(1, media_time=0.05),
+        still(2, media_time=10_800.0),
+        still(3, media_time=10_800.05),
+    ]
+    reader = started(ListSource(frames, pace="timed"))
+    got, _ = everything(reader)
+    reader.close()
+    assert (got[0].number, got[-1].number) == (0, 3)

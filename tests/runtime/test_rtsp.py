@@ -44,6 +44,13 @@ def test_a_camera_behind_rtsp_gives_frames_and_hides_its_password(server):
     assert source.name == server.url.replace("user:secret", "***")
 
 
+def test_a_scheme_in_capitals_is_a_stream_and_hides_its_password(server):
+    source = open_source(" " + server.url.replace("rtsp://", "RTSP://"), timeout_s=20)
+    assert source.read().number == 0
+    assert source.name == server.url.replace("user:secret", "***")
+    source.close()
+
+
 def test_a_camera_that_is_switched_off_is_lost(server):
     source = open_source(server.url, timeout_s=20)
     source.read()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from edgezsl.runtime.events import (
     ClassesRefused,
     ClassesSwapped,
     ClassScore,
+    FrameSkipped,
     Recognition,
     RegionAnswer,
     SourceChanged,
@@ -66,11 +68,13 @@ def test_each_answer_and_event_is_one_line_written_at_once(tmp_path):
     assert [line["type"] for line in lines_of(path)] == ["recognition"]
     sink.event(ClassesSwapped(1.0, 4, "9f2c41d07b1e", 5, "classes.yaml"))
     sink.event(ClassesRefused(2.0, "classes.yaml", refused))
+    sink.event(FrameSkipped(2.5, "file:photos", "photos/a.png", "the file is empty"))
     sink.event(SourceChanged("source_ended", 3.0, "file:a.mp4", "there are no more frames"))
     assert [line["type"] for line in lines_of(path)] == [
         "recognition",
         "classes_swapped",
         "classes_refused",
+        "frame_skipped",
         "source_ended",
     ]
     assert lines_of(path)[2]["line"] == 7
@@ -184,6 +188,32 @@ def test_a_film_runs_as_fast_as_its_source_though_frames_were_dropped(tmp_path):
         sink.frame(frame(number, seconds=number / 30), answer())
     sink.close()
     assert len(film(tmp_path / "a.mp4")) == 12
+
+
+def test_a_film_of_a_source_that_is_faster_than_it_lasts_as_long_as_the_source(tmp_path):
+    sink = VideoSink.open(tmp_path / "a.mp4", fps=30)
+    for number in range(120):
+        sink.frame(frame(number, seconds=number / 60, shade=2 * number), answer())
+    sink.close()
+    pictures = film(tmp_path / "a.mp4")
+    assert len(pictures) == pytest.approx(60, abs=1)
+    assert [picture[5, 5].mean() / 4 for picture in pictures] == pytest.approx(range(len(pictures)), abs=2)
+
+
+def test_a_film_shows_every_picture_of_a_folder_however_fast_they_come(tmp_path):
+    sink = VideoSink.open(tmp_path / "a.mp4", fps=30)
+    for number in range(6):
+        sink.frame(replace(frame(shade=40 * number), file=f"photos/{number}.png"), answer())
+    sink.close()
+    assert [round(picture[5, 5].mean() / 40) for picture in film(tmp_path / "a.mp4")] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_film_goes_on_where_the_clock_is_set_back(tmp_path):
+    sink = VideoSink.open(tmp_path / "a.mp4", fps=30)
+    for seconds in (7200.0, 7200 + 1 / 30, 0.0, 1 / 30, 2 / 30):
+        sink.frame(frame(seconds=seconds), answer())
+    sink.close()
+    assert len(film(tmp_path / "a.mp4")) == 4
 
 
 def test_a_film_cuts_a_long_silence_short(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 
 from edgezsl.errors import SourceError, SourceLostError
-from edgezsl.runtime.sources import open_source, public_name, read_image, skipped
+from edgezsl.runtime.opencv import CaptureSource
+from edgezsl.runtime.sources import local_path, open_source, public_name, read_image, skipped
 from edgezsl.runtime.synthetic import Scene, SyntheticSource, read_burnt
+from tests.fakes import Capture
 from tests.runtime.servers import file_server, mjpeg_server
 
 if TYPE_CHECKING:
@@ -241,7 +244,18 @@ def test_a_folder_gives_its_images_in_the_order_of_their_names(photos):
     for frame, colour in zip(frames, (RED, GREEN, BLUE), strict=True):
         assert np.abs(frame.image[20, 20].astype(int) - colour).max() < 12
         assert frame.media_time is None
+    assert [frame.file for frame in frames] == [f"{photos}/{name}" for name in ("a.png", "b.png", "c.jpg")]
     assert skipped(source) == []
+
+
+def test_a_picture_is_called_as_the_user_would_write_it(photos, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    for uri in ("photos", "file:photos/", "photos/a*.png", "photos/a.png"):
+        assert read_all(open_source(uri))[0].file == "photos/a.png"
+
+
+def test_a_frame_of_a_video_has_no_file_of_its_own(video):
+    assert read_all(open_source(str(video)))[0].file is None
 
 
 def test_a_glob_gives_what_matches(photos):
@@ -344,6 +358,13 @@ def test_a_broken_url_is_refused(uri):
     assert refusal(uri).code == "bad_url"
 
 
+def test_what_python_says_of_a_broken_url_is_not_told_for_it_quotes_the_password():
+    error = refusal("rtsp://admin:hush#1@host/x")
+    assert error.code == "bad_url"
+    assert error.__suppress_context__
+    assert "%23" in error.hint
+
+
 def test_a_time_out_must_be_positive(video):
     assert refusal(str(video), timeout_s=0).code == "bad_timeout"
 
@@ -367,6 +388,114 @@ def test_a_time_out_must_be_positive(video):
 )
 def test_the_name_of_a_source_holds_no_secret(uri, name):
     assert public_name(uri) == name
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "RTSP://admin:hush@127.0.0.1:9/x",
+        " rtsp://admin:hush@127.0.0.1:9/x",
+        "\tHttp://admin:hush@127.0.0.1:9/x\n",
+        "rtsp://admin:hush#1@127.0.0.1:9/x",
+        "rtsp://admin:1#hush@127.0.0.1:9/x",
+        "http://127.0.0.1:9/hush@127.0.0.1:9/x",
+        "rtsp://admin:1?hush@127.0.0.1:9/x",
+        "rtsp://admin:hu/hush@127.0.0.1:9/x",
+        "rtsp://admin:two hush@127.0.0.1:9/x",
+        "rtsp:///admin:hush@127.0.0.1/x",
+        "rtsp:/admin:hush@127.0.0.1/x",
+        "rtsp:admin:hush@127.0.0.1/x",
+        "rtsp://[admin:hush@127.0.0.1/x",
+        "rtsp://admin:hush\N{FULLWIDTH COLON}@127.0.0.1/x",
+        "admin:hush@127.0.0.1/x",
+        "srt://127.0.0.1:9?passphrase=hush",
+        "rtsp://admin:hush\udcff@127.0.0.1:9/x",
+        "rtsp:admin:hush\udcff@127.0.0.1:9/x",
+        "rtsp://admin:hush\0@127.0.0.1:9/x",
+        "file:rtsp://admin:hush@127.0.0.1/x",
+        "photos/rtsp://admin:hush@127.0.0.1/x",
+        "photos/**a/token=hush",
+        "v4l2://admin:hush@127.0.0.1/x",
+        "csi://admin:hush@0",
+        "http://127.0.0.1:9/x?password=a@hush&fps=5",
+        "http://127.0.0.1:9/x?password=a&hush",
+        "gst:srtsrc uri=srt://127.0.0.1:9 passphrase=hush ! nothing",
+        """souphttpsrc extra-headers='h,Authorization="Basic hush"' ! nothing""",
+        'souphttpsrc extra-headers="h,Authorization=(string)\\"Basic hush\\"" ! nothing',
+        "souphttpsrc extra-headers=h,Authorization=Basic\\ hush ! nothing",
+        "rtspsrc user-pw='two hush' ! nothing",
+        "rtspsrc user-pw='two \"hush' ! nothing",
+        "rtspsrc user-pw=two\\ hush ! nothing",
+        'rtspsrc user-pw="two \\"hush" ! nothing',
+        "rtspsrc user-pw = hush ! nothing",
+        "rtspsrc user-pw=(string)hush ! nothing",
+        "GST:rtspsrc location=RTSP://admin:a/hush@127.0.0.1:9/x ! nothing",
+    ],
+)
+def test_a_password_stands_neither_in_a_name_nor_in_an_error_however_it_is_written(uri):
+    with pytest.raises((SourceError, SourceLostError)) as caught:
+        open_source(uri, timeout_s=2)
+    said = [public_name(uri), str(caught.value), json.dumps(caught.value.to_json())]
+    assert [text for text in said if "hush" in text] == []
+
+
+def test_the_name_of_a_file_holds_no_secret(photos):
+    secret = photos / "token=hush"
+    secret.mkdir()
+    write_image(secret / "a.png", RED)
+    (secret / "b.png").touch()
+    source = open_source(str(secret))
+    (frame,) = read_all(source)
+    said = [source.name, frame.file, *(str(error) for error in skipped(source))]
+    assert len(said) == 3
+    assert not any("hush" in text for text in said)
+
+
+def test_a_server_that_does_not_answer_is_named_unless_it_may_be_part_of_a_password():
+    for uri, shows in (("rtsp://admin:p@127.0.0.1:9/x", True), ("rtsp://127.0.0.1:9/word@127.0.0.1/x", False)):
+        with pytest.raises(SourceLostError) as caught:
+            open_source(uri, timeout_s=2)
+        assert ("127.0.0.1 port 9" in caught.value.message) == shows
+        assert ("%2F" in caught.value.hint) != shows
+
+
+def test_a_scheme_may_be_written_in_capitals_and_with_spaces_around_it(video, monkeypatch):
+    monkeypatch.chdir(video.parent)
+    assert len(read_all(open_source(" FILE:a.mp4\n"))) == 12
+    assert open_source("Synthetic:?frames=1").name == "synthetic:?frames=1"
+    shutil.copy(video, " RTSP:a.mp4")
+    assert open_source(" RTSP:a.mp4").name == "file: RTSP:a.mp4"
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [("a.mp4", "a.mp4"), ("FILE:///srv/a.mp4", "/srv/a.mp4"), ("photos/*.jpg", "photos/*.jpg"), ("0", None)]
+    + [(uri, None) for uri in ("rtsp://host/a.mp4", "v4l2:///dev/video0", "filesrc location=a ! decodebin")],
+)
+def test_only_a_uri_of_a_file_folder_or_glob_has_a_path(uri, path):
+    assert local_path(uri) == (None if path is None else Path(path))
+
+
+# Captures of OpenCV
+
+
+def test_a_pipeline_inside_opencv_that_ends_has_ended_and_is_not_lost():
+    capture = Capture(2)
+    source = CaptureSource(capture, name="gst:a", pace="live", timeout_s=60, may_end=True).with_first()
+    assert [frame.number for frame in read_all(source)] == [0, 1]
+    assert capture.released
+
+
+def test_a_pipeline_inside_opencv_that_ends_before_its_first_frame_is_refused():
+    capture = Capture(0)
+    with pytest.raises(SourceError, match="before its first frame"):
+        CaptureSource(capture, name="gst:a", pace="live", timeout_s=60, may_end=True).with_first()
+    assert capture.released
+
+
+def test_a_camera_that_ends_is_lost():
+    source = CaptureSource(Capture(2), name="camera:0", pace="live", timeout_s=60).with_first()
+    assert read_until_lost(source).code == "ended"
 
 
 # HTTP

@@ -12,7 +12,7 @@ from edgezsl.runtime.reader import FrameReader
 from edgezsl.runtime.recognizer import Recognizer
 from edgezsl.runtime.stream import Stream
 from tests.factories import colour_prototypes, small_contract, small_space
-from tests.fakes import BrokenSource, EndlessSource, ListSource, RecordingSink, still
+from tests.fakes import BrokenSource, EndlessSource, LeavingOutSource, ListSource, RecordingSink, still
 
 
 @pytest.fixture
@@ -56,6 +56,30 @@ def test_an_answer_carries_source_revision_digest_and_latency(recognizer):
     assert line["classes"] == recognizer.prototypes.digest[:12]
     assert line["media_time"] == 0.28
     assert line["latency_ms"] >= 0
+
+
+def test_an_answer_says_which_picture_it_belongs_to(recognizer):
+    stream, sink = stream_of(ListSource([still(0, file="photos/a.png"), still(1)]), recognizer)
+    stream.run()
+    assert [answer.to_json()["file"] for answer in sink.answers] == ["photos/a.png", None]
+
+
+def test_a_picture_that_was_left_out_is_told_to_every_sink_in_its_place(recognizer):
+    source = LeavingOutSource([still(0), "photos/b.png", still(1)])
+    sinks = [RecordingSink(), RecordingSink()]
+    summary = Stream(FrameReader(lambda: source, source.name), recognizer, sinks).run()
+    for sink in sinks:
+        lines = [line.to_json() for line in sink.lines]
+        assert [line["type"] for line in lines] == [
+            "source_opened",
+            "recognition",
+            "frame_skipped",
+            "recognition",
+            "source_ended",
+        ]
+        assert (lines[2]["source"], lines[2]["file"]) == ("file:photos", "photos/b.png")
+        assert lines[2]["message"] == "photos/b.png was left out: the file is empty"
+    assert summary.answered == 2
 
 
 def test_new_classes_answer_from_the_next_frame_and_are_announced_before_it(recognizer):
