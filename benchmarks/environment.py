@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Return the machine, the versions of what was measured, and the load when this was called."""
+    """Return the machine, the versions of what was measured, the command, the day, and the load when this was called."""
     return {
+        "command": _command(),
+        "date": time.strftime("%Y-%m-%d"),
         "machine": platform.machine(),
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
@@ -38,6 +42,15 @@ def sentence(found: dict[str, Any]) -> str:
         f"{found['cpu']}, {found['cores']} cores ({found['machine']}; {' '.join(found['cpu_features'])}), load "
         f"{found['load_1min']}\n{found['system']}, Python {found['python']}, {versions}"
     )
+
+
+def _command() -> str:
+    """Return what was typed, from the project's folder, without where the figures were written."""
+    words = sys.argv[1:]
+    if "--json" in words:
+        at = words.index("--json")
+        del words[at : at + 2]
+    return " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
 
 
 def _cpu_name() -> str:

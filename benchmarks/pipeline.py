@@ -172,7 +172,7 @@ class LoopRun:
         self._amounts = amounts
 
     def run(self, images: list[NDArray[np.uint8]], film: Path) -> None:
-        """Compare the two for each engine: with one thread from memory, then with decoding and every core."""
+        """Compare the two for each engine: with one thread from memory, then with decoding, with and without a core left."""
         preprocess = Preprocessor(self._bundle.manifest.contract)
         pixels = [preprocess([image]) for image in images]
         parts = [slice(start, start + TURN) for start in range(0, len(images), TURN)]
@@ -183,8 +183,9 @@ class LoopRun:
             self._report.section(f"whole loop beside the bare engine: {name}, {size} in turns of {TURN}")
             self._compare(name, f"{name}, 1 thread", held, threads=1, least=LEAST_SHARE)
         for name in installed_engines():
-            self._report.section(f"the same with decoding, every core: {name}, {size}")
+            self._report.section(f"the same with decoding, on {CORES} cores: {name}, {size}")
             self._compare(name, f"{name}, decoding, all threads", decoded, threads=None, least=None)
+            self._compare(name, f"{name}, decoding, one core left", decoded, threads=CORES - 1, least=None)
 
     def _compare(
         self, name: EngineName, what: str, stretches: list[Stretch], *, threads: int | None, least: float | None

@@ -21,6 +21,7 @@ import numpy as np
 import onnx
 import reference_bundle as reference
 import reference_fit as fit
+from environment import environment
 
 from edgezsl import Bundle, ClassEmbedder, ClassFile, ClassPrototypes, Preprocessor, Recognizer, open_engine
 from edgezsl.classes import ClassEntry
@@ -286,6 +287,7 @@ def main() -> None:
         return
     names, bundle = fit.class_names(data), model.embedder.bundle
     figures: dict[str, Any] = {
+        "environment": environment(),
         "bundle": f"{bundle.manifest.name} {bundle.digest[:12]}",
         "engine": model.engine.description,
         "videos": {name: video_answers(model, name) for name in VIDEOS},

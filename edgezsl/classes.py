@@ -53,7 +53,7 @@ _HINTS = {
     "not_a_number": "write it in digits, as in 0.25",
     "out_of_range": "change it, or remove the key",
     "too_long": "shorten it, or split it in two",
-    "too_many": "split the classes over several files",
+    "too_many": "keep the classes that the camera can meet",
     "two_kinds": "keep one of them, or make two classes",
     "wrong_type": "write it as docs/classes-file.md shows",
 }

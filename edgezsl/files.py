@@ -49,7 +49,8 @@ def read_regular(path: Path, *, max_bytes: int, error: type[InputError], follow:
     finally:
         os.close(descriptor)
     if len(data) > max_bytes:
-        raise error(f"the file has more than {max_bytes} bytes", code="too_large", where=place)
+        got, most = f"at least {len(data)} bytes", f"at most {max_bytes} bytes"
+        raise error("the file is too large", code="too_large", where=place, got=got, expected=most)
     return data
 
 

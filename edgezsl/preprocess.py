@@ -225,5 +225,5 @@ def _opencv() -> Any:
     try:
         import cv2
     except ImportError as cause:
-        raise missing_extra("cv2", "camera", "preprocessing a frame") from cause
+        raise missing_extra("cv2", "camera", "preprocessing a frame", cause) from cause
     return cv2

@@ -147,7 +147,9 @@ def _not_text(character: str, where: Place) -> ClassFileError:
 
 
 def _too_large(message: str, where: Place, most: int) -> ClassFileError:
-    hint = "split the classes over several files, or embed them on a workstation: edgezsl embed"
+    hint = (
+        "give fewer or shorter texts; many ready vectors belong into a class pack: edgezsl.ClassPrototypes, in Python"
+    )
     return ClassFileError(message, code="too_large", where=where, expected=f"at most {most}", hint=hint)
 
 

@@ -12,6 +12,7 @@ from edgezsl.runtime.events import ClassesRefused, ClassesSwapped
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
+    from rich.text import Text
 
     from edgezsl.runtime.events import Event, Recognition
     from edgezsl.runtime.sources import Frame
@@ -62,12 +63,15 @@ class LiveLine:
             self._status.stop()
             self._status = None
 
-    def _line(self, answer: Recognition) -> str:
+    def _line(self, answer: Recognition) -> Text:
+        from rich.text import Text
+
         region = answer.regions[0]
         best = ", ".join(f"{one.name} {one.score:.2f}" for one in region.top[:3])
         rate = f"{1 / self._interval_s:.1f} FPS" if self._interval_s else ""
         decision = region.decision or "none of these"
-        return (
+        # As a text, not a string: a spinner would read a name such as `box [/red]` as markup, and end the stream.
+        return Text(
             f"{decision}  ({best})  frame {answer.frame}  {rate}  dropped {answer.dropped}  classes {answer.revision}"
         )
 

@@ -9,7 +9,7 @@ import typer
 from edgezsl.cli.options import BundleOption, JsonOption, ThreadsOption, bundle_folder
 from edgezsl.cli.say import console, say, say_facts, say_json, say_table
 
-devices = typer.Typer(help="The boards that edgezsl knows.", no_args_is_help=True)
+devices = typer.Typer(help="The boards that edgezsl knows; without a command, lists them.")
 
 
 def doctor(json: JsonOption = False) -> None:
@@ -27,6 +27,13 @@ def doctor(json: JsonOption = False) -> None:
             for finding in report.findings
         ],
     )
+
+
+@devices.callback(invoke_without_command=True)
+def devices_alone(context: typer.Context) -> None:
+    """List every device profile where no command says otherwise."""
+    if context.invoked_subcommand is None:
+        list_devices()
 
 
 @devices.command("list")

@@ -94,17 +94,26 @@ def _one_source(camera: str | None, source: str | None) -> str:
 
 
 def _outputs(uri: str, station: Station, jsonl: str | None, video: Path | None, *, window: bool) -> Iterator[Sink]:
-    from edgezsl.runtime.sinks import JsonLinesSink, VideoSink, WindowSink
+    from edgezsl.runtime.sinks import STANDARD_OUTPUT, JsonLinesSink, VideoSink, WindowSink
 
+    for option, path in (("--jsonl", jsonl if jsonl != STANDARD_OUTPUT else None), ("--video", video)):
+        if path is not None:
+            _check_not_the_source(option, Path(path), uri)
+    if window:  # first: where there is no display, no empty file is left
+        yield WindowSink.open(on_quit=station.stop)
     if jsonl is not None:
         yield JsonLinesSink.open(jsonl, standard_output=sys.stdout)
     if video is not None:
-        if str(video) == uri.removeprefix("file:"):
-            message = f"--video {video} is the source itself"
-            raise InputError(message, code="same_file", expected="another file", hint="choose another name for --video")
         yield VideoSink.open(video)
-    if window:
-        yield WindowSink.open(on_quit=station.stop)
+
+
+def _check_not_the_source(option: str, path: Path, uri: str) -> None:
+    from edgezsl.runtime.sources import local_path
+
+    source = local_path(uri)
+    if source is not None and source.exists() and path.exists() and source.samefile(path):
+        message = f"{option} {path} is the source itself"
+        raise InputError(message, code="same_file", expected="another file", hint=f"choose another name for {option}")
 
 
 @contextmanager

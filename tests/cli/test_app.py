@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edgezsl.pack import PackHeader
 from tests.factories import colour_frame
 
 
@@ -203,6 +207,59 @@ def test_inspect_reads_bundle_pack_and_class_file(small_bundle, classes, tmp_pat
     assert "red, green, blue" in edgezsl("inspect", pack).stdout
 
 
+def small_pack(**changes):
+    """Return a pack of four classes, with changes to its tensors and its header."""
+    count = 4
+    tensors = {
+        "vectors": np.eye(count, 6, dtype=np.float32),
+        "bias": np.array([0, 0.5, 0, 0], np.float32),
+        "thresholds": np.array([0.1, np.nan, 0.2, 0.3], np.float32),
+        "seen": np.array([1, 1, 0, 0], np.bool_),
+        "negative": np.array([0, 0, 0, 1], np.bool_),
+    }
+    header = PackHeader(("red", "green", "blue", "floor"), "c0ffee00", 6, None, 0.5)
+    known = {name: value for name, value in changes.items() if name in tensors}
+    return replace(header, **{name: changes[name] for name in changes.keys() - known}).to_bytes(tensors | known)
+
+
+def test_inspect_counts_the_thresholds_biases_and_seen_classes_of_a_pack(tmp_path):
+    path = tmp_path / "pack.safetensors"
+    path.write_bytes(small_pack())
+    report = json.loads(edgezsl("inspect", path, "--json").stdout)
+    assert (report["thresholds"], report["bias"], report["seen"], report["negative"]) == (3, 1, 2, ["floor"])
+    facts = dict(line.split("  ", 1) for line in edgezsl("inspect", path).stdout.splitlines())
+    shown = {word.strip(): value.strip() for word, value in facts.items()}
+    assert (shown["thresholds"], shown["bias"], shown["seen"]) == ("3 of 4", "1 of 4", "2 of 4")
+
+
+def test_inspect_takes_a_pack_of_rows_of_any_length(tmp_path):
+    path = tmp_path / "pack.safetensors"
+    path.write_bytes(small_pack(vectors=3 * np.eye(4, 6, dtype=np.float32)))
+    assert edgezsl("inspect", path).returncode == 0
+
+
+DAMAGED_PACKS = {
+    "a NaN row": ({"vectors": np.full((4, 6), np.nan, np.float32)}, "bad_row", "vectors[0]"),
+    "a zero row": ({"vectors": np.diag([1, 1, 0, 1]).astype(np.float32)}, "bad_row", "vectors[2]"),
+    "an infinite threshold": ({"thresholds": np.full(4, np.inf, np.float32)}, "bad_row", "thresholds[0]"),
+    "a name twice": ({"names": ("red", "green", "red", "floor")}, "duplicate_name", "names[2]"),
+    "an invisible name": ({"names": ("red", "green", "b\u2060lue", "floor")}, "bad_name", "names[2]"),
+    "a negative penalty": ({"seen_penalty": -0.5}, "bad_value", "seen_penalty"),
+    "a space that is none": ({"space": "the sea"}, "bad_space", "edgezsl.space"),
+}
+
+
+@pytest.mark.parametrize(("changes", "code", "field"), DAMAGED_PACKS.values(), ids=DAMAGED_PACKS)
+def test_inspect_refuses_a_pack_that_no_model_would_take(tmp_path, changes, code, field):
+    path = tmp_path / "pack.safetensors"
+    path.write_bytes(small_pack(**changes))
+    done = edgezsl("inspect", path, "--json")
+    error = json.loads(done.stderr.splitlines()[-1])["error"]
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (error["type"], error["code"]) == ("PackError", code)
+    assert error["where"] == {"file": str(path), "field": field}
+
+
 def test_bench_reports_each_engine_and_the_machine(small_bundle):
     done = edgezsl("bench", "--bundle", small_bundle.folder, "--runs", "5", "--classes", "10", "--json")
     report = json.loads(done.stdout)
@@ -231,3 +288,37 @@ def test_sigterm_ends_a_stream_in_order(started, small_bundle, classes, tmp_path
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(20) == 0
     assert all(json.loads(line) for line in lines.read_text().splitlines())
+
+
+@pytest.mark.parametrize("spelled", ["film.mp4", "./film.mp4", "file:film.mp4", "link.mp4"])
+@pytest.mark.parametrize("option", ["--video", "--jsonl"])
+def test_no_output_overwrites_the_source_however_it_is_spelled(small_bundle, classes, tmp_path, spelled, option):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"somebody's only copy")
+    (tmp_path / "link.mp4").symlink_to(film)
+    common = ("--classes", classes, "--bundle", small_bundle.folder)
+    done = edgezsl("run", "--source", spelled, option, tmp_path / "film.mp4", *common, cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"{option} {film} is the source itself" in done.stderr
+    assert film.read_bytes() == b"somebody's only copy"
+
+
+def test_devices_alone_lists_them():
+    assert edgezsl("devices").stdout == edgezsl("devices", "list").stdout != ""
+
+
+def test_ending_does_not_wait_for_a_class_file_at_work(small_bundle, classes, started):
+    """The child is stopped in the middle of a file, and would be waited for for a quarter of an hour."""
+    process = started("run", "--source", "synthetic:", "--classes", classes, "--bundle", small_bundle.folder)
+    while "frames are expected" not in process.stderr.readline():
+        assert process.poll() is None
+    child = next(int(pid) for task in tasks(process.pid) for pid in (task / "children").read_text().split())
+    os.kill(child, signal.SIGSTOP)
+    classes.write_text("- red\n- blue\n")
+    time.sleep(1.5)  # for the change to be noticed and handed to the child
+    process.terminate()
+    assert process.wait(60) == 0
+
+
+def tasks(pid):
+    return Path(f"/proc/{pid}/task").iterdir()
