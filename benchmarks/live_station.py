@@ -5,6 +5,7 @@ It knows how to time answers and count what is missing between them; what may be
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 640, 480  # pixels of the synthetic stream
 WARM_UP = 20  # answers before the first segment
 _LOOK_S = 0.004  # how often a benchmark looks whether an answer has come
+LEAST_CHANCE = 0.01  # below it, what is seen while swapping is not what is seen without
 _WAIT_S = 20.0
 
 
@@ -171,6 +173,7 @@ class Flow:
         p99_gap_s: The 99th percentile.
         waiting: Share of the time in which a task waited for a processor.
         stolen_s: Processor time that the host took.
+        gaps_s: Every time between two answers.
     """
 
     answered: int
@@ -179,6 +182,11 @@ class Flow:
     p99_gap_s: float
     waiting: float
     stolen_s: float
+    gaps_s: tuple[float, ...]
+
+    def late(self, fps: float) -> int:
+        """Return how many times an answer came more than two frame periods after the one before."""
+        return sum(gap * fps > 2 for gap in self.gaps_s)
 
     @classmethod
     def of(cls, recorder: Recorder, segments: Iterable[Segment]) -> Flow:
@@ -200,11 +208,15 @@ class Flow:
             p99_gap_s=float(np.percentile(every, 99)) if len(every) else 0.0,
             waiting=sum(segment.waiting * (segment.end - segment.start) for segment in chosen) / length,
             stolen_s=sum(segment.stolen_s for segment in chosen),
+            gaps_s=tuple(every.tolist()),
         )
 
 
 def add_flow(report: Report, live: LiveStation, fps: float, what: str) -> None:
-    """Add to the report how answers came with swaps and without: none may be missing more, no gap above two periods."""
+    """Add to the report how answers came with swaps and without: no gap above two periods, and no more missing than chance.
+
+    A machine that others share loses a frame now and then; whether swaps add to that is a question for a test.
+    """
     busy = Flow.of(live.recorder, [segment for segment in live.segments if segment.busy])
     quiet = Flow.of(live.recorder, [segment for segment in live.segments if not segment.busy])
     report.note(
@@ -216,9 +228,24 @@ def add_flow(report: Report, live: LiveStation, fps: float, what: str) -> None:
     report.add(f"{what}: worst gap while swapping", busy.worst_gap_s * 1000, "ms")
     report.add(f"{what}: 99th percentile of gaps while swapping", busy.p99_gap_s * 1000, "ms")
     report.add(f"{what}: 99th percentile of gaps without swaps", quiet.p99_gap_s * 1000, "ms")
-    share = quiet.missing / quiet.answered
-    report.add(f"{what}: frames missing without swaps", quiet.missing)
-    report.add(f"{what}: frames missing while swapping", busy.missing, most=round(share * busy.answered))
+    for kind, many, few in (
+        ("frames missing", busy.missing, quiet.missing),
+        ("gaps above 2 frame periods", busy.late(fps), quiet.late(fps)),
+    ):
+        report.add(f"{what}: {kind} without swaps, of {quiet.answered}", few)
+        report.add(f"{what}: {kind} while swapping, of {busy.answered}", many)
+        chance = by_chance(many, busy.answered, few, quiet.answered)
+        report.add(f"{what}: chance of so many {kind} if swaps add none", chance, least=LEAST_CHANCE)
+
+
+def by_chance(many: int, of_busy: int, few: int, of_quiet: int) -> float:
+    """Return the probability of `many` events or more in the busy part if busy and quiet parts are alike.
+
+    One-sided exact test (Fisher, "Statistical Methods for Research Workers", 5th edition, 1934, section 21.02).
+    """
+    total, events = of_busy + of_quiet, many + few
+    ways = [math.comb(of_busy, count) * math.comb(of_quiet, events - count) for count in range(many, events + 1)]
+    return sum(ways) / math.comb(total, events)
 
 
 def scene(fps: float) -> Scene:

@@ -7,8 +7,8 @@ again in float64 from its frame and its revision's matrix. Last, a class file of
 while a stream of 30 FPS runs, with the bundle's own text encoder. A slow answer may also be the machine's fault: worst
 gaps are printed for the stretches without swaps too, and how long tasks waited for a processor.
 
-Bars. No answer with a foreign name, digest or score (within 1e-5); no frame more missing than without swaps; no gap
-above 2 frame periods; p95 from rename to the first answer of the new classes <= 1.0 s. `--defect two-reads` puts in a
+Bars. No answer with a foreign name, digest or score (within 1e-5); no more frames missing and no more long gaps than
+without swaps, by Fisher's exact test; no gap above 2 frame periods; p95 from rename to the first answer of the new classes <= 1.0 s. `--defect two-reads` puts in a
 recognizer that reads its reference twice: this benchmark must fail it.
 
     python benchmarks/swap.py [--bundle build/reference] [--quick] [--only PART] [--defect two-reads] [--json FILE]
