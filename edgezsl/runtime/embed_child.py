@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import select
+import signal
 import sys
 import threading
 import time
@@ -136,7 +137,9 @@ def _serve(worker: _Worker, request: dict[str, Any], requests: BinaryIO, answers
 def _confine(limits: ChildLimits) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limits.address_space, limits.address_space))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(10)  # the stream comes first
+    # The stream comes first. Not in a session of its own: Linux would weigh the two sessions alike, whatever their nice.
+    os.nice(10)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal, and is the parent's to handle
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 

@@ -193,7 +193,6 @@ class EmbedProcess:
                 cwd=self._folder.name,  # empty and ours: `python -m` puts the working folder on the import path
                 env={**os.environ, "OPENCV_IO_MAX_IMAGE_PIXELS": str(_LARGEST_PICTURE)},
                 bufsize=0,
-                start_new_session=True,  # Ctrl-C is ours to handle; a parent that dies is noticed by its pipe
             )
         if self._closed.is_set():  # in the meantime: `close` has seen no child to kill
             self._child.kill()

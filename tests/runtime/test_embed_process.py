@@ -135,6 +135,16 @@ def test_the_child_gives_way_to_the_stream(process):
     embed(process)
     assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
     assert Path(f"/proc/{process.pid}/oom_score_adj").read_text().strip() == "1000"
+    # Nice counts among the processes of one session only, where Linux groups tasks by session.
+    assert os.getsid(process.pid) == os.getsid(0)
+
+
+def test_ctrl_c_at_the_terminal_leaves_the_child_to_its_parent(process):
+    embed(process)
+    pid = process.pid
+    os.kill(pid, signal.SIGINT)
+    assert embed(process, b"- cyan\n").names == ("cyan",)
+    assert process.pid == pid
 
 
 def test_pictures_are_found_below_the_folder_of_the_file(process, tmp_path, monkeypatch):
