@@ -381,3 +381,34 @@ def test_every_dependency_has_its_reason():
     assert {"numpy", "onnxruntime", "pytest"} <= packages
     for name in packages:
         assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text, re.IGNORECASE), name
+
+
+def figures_of(results):
+    """Return every number in a file of results."""
+    found = []
+
+    def walk(value):
+        if isinstance(value, dict | list):
+            for inner in value.values() if isinstance(value, dict) else value:
+                walk(inner)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found.append(float(value))
+
+    walk(json.loads(results.read_text()))
+    return found
+
+
+def test_every_figure_in_the_readme_was_measured_and_its_result_is_kept():
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section(ROOT / "README.md", "Measured").splitlines()
+        if line.startswith("|") and "benchmarks/results" in line
+    ]
+    assert len(rows) >= 8
+    for what, measured, *_, source in rows:
+        found = figures_of(ROOT / LINK.search(source)[1])
+        numbers = re.findall(r"\d+(?:\.\d+)?", measured)
+        assert numbers, what
+        for number in numbers:
+            digits = len(number.partition(".")[2])
+            assert any(f"{figure:.{digits}f}" == number for figure in found), f"{what}: {number} is in no result"
