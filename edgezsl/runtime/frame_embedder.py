@@ -1,7 +1,7 @@
 """The engine's thread: embeds one frame while the one before is scored, ranked and written.
 
-An engine runs outside Python's lock, so that on two cores it need not wait for what follows it: on a MobileNetV2 of
-9 ms this is worth 4% of the rate, on slower cores with faster engines more. It holds one embedded frame ready and no
+An engine runs outside Python's lock, so that on two cores it need not wait for what follows it
+(docs/adr/0008-three-threads.md has what that is worth). It holds one embedded frame ready and no
 more. Where what follows takes longer than the engine, it takes the next frame that much later, so that the newest frame
 is embedded just in time.
 """
