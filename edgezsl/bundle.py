@@ -6,9 +6,6 @@ against the manifest as it is read, so that the bytes which were proved are the 
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,12 +13,12 @@ import numpy as np
 
 from edgezsl.contract import CHANNELS
 from edgezsl.errors import BundleError, Place, shown
-from edgezsl.files import flush_folder, read_regular, sibling, write_durably
-from edgezsl.manifest import BUNDLE_FORMAT, FileEntry, Manifest
-from edgezsl.records import canonical_json, parse_json, sha256_hex
+from edgezsl.manifest import BUNDLE_FORMAT, Manifest
+from edgezsl.records import canonical_json, sha256_hex
+from edgezsl.sealed import SealedFormat, file_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,15 +26,13 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 GOLDEN = "golden.safetensors"
 TEXT_ENCODER = "text_encoder.onnx"
+TOKEN_TABLE = "token_table.safetensors"  # noqa: S105  # a table of tokens, and no secret
 TOKENIZER = "tokenizer.json"
 SEMANTIC_MAP = "semantic_map.onnx"
-LARGEST_MANIFEST = 16 << 20  # bytes
 LEAST_GOLDEN_FRAMES = 32
-_BLOCK = 8 << 20  # bytes hashed at once, outside Python's lock: whatever is loaded meanwhile is held up this seldom
 _FRAME = "frame."
-_ANY_FORMAT = f"{BUNDLE_FORMAT.partition('/')[0]}/"  # how the format of every version begins
+_SEALED = SealedFormat("bundle", MANIFEST, "manifest", f"{BUNDLE_FORMAT.partition('/')[0]}/", BundleError)
 _SCORES_AGREE = 1e-3  # of the largest score: far above rounding, far below another class's row
-_MOST_NAMED = 5  # files that a refusal names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +50,12 @@ class GoldenSet:
     embeddings: Mapping[str, NDArray[np.float32]]
     prototypes: NDArray[np.float32]
     scores: NDArray[np.float32]
+
+    def of(self, precisions: Sequence[str]) -> GoldenSet:
+        """Return the golden set of some of its precisions; the scores are those of the first."""
+        embeddings = {precision: self.embeddings[precision] for precision in precisions}
+        scores = np.asarray(embeddings[precisions[0]] @ self.prototypes.T, np.float32)
+        return GoldenSet(self.frames, embeddings, self.prototypes, scores)
 
     def to_bytes(self) -> bytes:
         """Return the content of `golden.safetensors`."""
@@ -159,24 +160,16 @@ class Bundle:
 
     @classmethod
     def _open(cls, folder: Path) -> Bundle:
-        if not folder.is_dir():
-            raise BundleError(
-                "there is no such folder" if not folder.exists() else "this is not a folder",
-                code="not_a_bundle",
-                where=Place(str(folder)),
-                expected="the directory of a bundle",
-            )
-        path = folder / MANIFEST
-        if not path.exists():
-            raise BundleError("the folder holds no manifest.json", code="not_a_bundle", where=Place(str(folder)))
-        data = read_regular(path, max_bytes=LARGEST_MANIFEST, error=BundleError, follow=False)
-        value = parse_json(data, file=str(path), error=BundleError, max_bytes=LARGEST_MANIFEST)
+        value, data = _SEALED.read_index(folder)
+        path = str(folder / MANIFEST)
         try:
-            manifest = Manifest.from_json(value, file=str(path))
+            manifest = Manifest.from_json(value, file=path)
         except BundleError as fault:
-            fault.where = Place(str(path), field=fault.where.field)
+            fault.where = Place(path, field=fault.where.field)
             raise
-        _verify(folder, manifest)
+        present = {path.name for path in folder.iterdir()}
+        absent = sorted(set(manifest.image_encoders.values()) - set(manifest.files) - present)
+        _SEALED.verify(folder, manifest.files, [f"the image encoder {name} is not listed" for name in absent])
         return cls(folder, manifest, sha256_hex(data))
 
     @classmethod
@@ -192,25 +185,18 @@ class Bundle:
             BundleError: When a file cannot be written, manifest and files contradict each other, or something stands
                 there that is not a bundle, or a bundle with files that are not its own.
         """
-        entries = {name: FileEntry(sha256_hex(data), len(data)) for name, data in sorted(files.items())}
-        complete = replace(manifest, files=entries)
-        try:
-            _check_replaceable(folder)
-            target = folder.absolute()
-            partial = sibling(target, "part")
-            partial.mkdir(parents=True)
-            try:
-                for name, data in files.items():
-                    write_durably(partial / name, data)
-                write_durably(partial / MANIFEST, canonical_json(complete.to_json()))
-                cls.open(partial)
-                _put(partial, target)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-        except OSError as cause:
-            message = f"the bundle cannot be written ({cause.strerror})"
-            raise BundleError(message, code="not_writable", where=Place(str(folder))) from cause
+        complete = replace(manifest, files=file_entries(files))
+        _SEALED.write(folder, canonical_json(complete.to_json()), files, cls.open)
         return cls.open(folder)
+
+    @staticmethod
+    def check_place(folder: Path) -> None:
+        """Check that a bundle may be written to `folder`: for work that takes long before it writes one.
+
+        Raises:
+            BundleError: When something stands there that would be lost.
+        """
+        _SEALED.check_place(folder)
 
     def has(self, name: str) -> bool:
         """Return whether the bundle has the file `name`."""
@@ -222,14 +208,7 @@ class Bundle:
         Raises:
             BundleError: When the bundle has no such file, or it has changed since.
         """
-        place = Place(str(self.folder / name))
-        entry = self.manifest.files.get(name)
-        if entry is None:
-            raise BundleError(f"the bundle {self.manifest.name!r} has no {name}", code="no_such_file", where=place)
-        data = read_regular(self.folder / name, max_bytes=entry.bytes, error=BundleError, follow=False)
-        if sha256_hex(data) != entry.sha256:
-            raise BundleError("the file has changed since the bundle was opened", code="altered", where=place)
-        return data
+        return _SEALED.read(self.folder, name, self.manifest.files.get(name), owner=self.manifest.name)
 
     def golden(self) -> GoldenSet:
         """Return the golden set.
@@ -238,93 +217,3 @@ class Bundle:
             BundleError: When the bundle has none, or it is damaged.
         """
         return GoldenSet.from_bytes(self.read(GOLDEN), self.manifest, file=str(self.folder / GOLDEN))
-
-
-def _check_replaceable(folder: Path) -> None:
-    """Check that nothing but an older bundle would be lost."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise BundleError("this is not a folder", code="not_a_bundle", where=Place(str(folder)), hint="choose another")
-    foreign = _foreign(folder) if folder.exists() else []
-    if foreign:
-        rest = f" and {len(foreign) - _MOST_NAMED} more" if len(foreign) > _MOST_NAMED else ""
-        named = ", ".join(shown(name) for name in foreign[:_MOST_NAMED])
-        raise BundleError(
-            f"the folder holds what is not part of a bundle and would be lost: {named}{rest}",
-            code="not_a_bundle",
-            where=Place(str(folder)),
-            expected="a bundle and nothing else, an empty folder, or none",
-            hint="choose another folder",
-        )
-
-
-def _foreign(folder: Path) -> list[str]:
-    """Return the names in a folder that are not files of a bundle there; its files may be missing or altered."""
-    ours = _own_files(folder)
-    inside = sorted(folder.iterdir())
-    # A bundle has no folders: whatever the manifest says of one, it and what lies in it are somebody's.
-    return [one.name for one in inside if one.name not in ours or (one.is_dir() and not one.is_symlink())]
-
-
-def _own_files(folder: Path) -> set[str]:
-    """Return the manifest and the files that it lists, or nothing where it is not a manifest of ours."""
-    path = folder / MANIFEST
-    try:
-        data = read_regular(path, max_bytes=LARGEST_MANIFEST, error=BundleError, follow=False)
-        value = parse_json(data, file=str(path), error=BundleError, max_bytes=LARGEST_MANIFEST)
-    except BundleError:
-        return set()
-    if not isinstance(value, dict) or not isinstance(value.get("files"), dict):
-        return set()
-    ours = str(value.get("format")).startswith(_ANY_FORMAT)
-    return {MANIFEST, *value["files"]} if ours else set()
-
-
-def _put(partial: Path, folder: Path) -> None:
-    """Rename a finished folder into place; the older one goes only when the new one stands."""
-    older = sibling(folder, "old")
-    if folder.exists():
-        folder.rename(older)
-    try:
-        partial.rename(folder)
-    except OSError:
-        if older.exists():
-            older.rename(folder)
-        raise
-    flush_folder(folder.parent)
-    shutil.rmtree(older, ignore_errors=True)
-
-
-def _verify(folder: Path, manifest: Manifest) -> None:
-    """Compare the folder with the manifest, and report every difference at once."""
-    present = {path.name for path in folder.iterdir()} - {MANIFEST}
-    listed, encoders = set(manifest.files), set(manifest.image_encoders.values())
-    faults = [f"{name} is missing" for name in sorted(listed - present)]
-    faults += [f"{shown(name)} is not listed" for name in sorted(present - listed)]
-    faults += [f"the image encoder {name} is not listed" for name in sorted(encoders - listed - present)]
-    for name in sorted(listed & present):
-        fault = _file_fault(folder / name, manifest.files[name])
-        if fault:
-            faults.append(f"{name} {fault}")
-    if faults:
-        raise BundleError(
-            f"the bundle does not match its manifest: {'; '.join(faults)}",
-            code="altered",
-            where=Place(str(folder)),
-            hint="copy the bundle again, whole",
-        )
-
-
-def _file_fault(path: Path, entry: FileEntry) -> str | None:
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode):
-        return "is not a regular file"
-    if found.st_size != entry.bytes:
-        return f"has {found.st_size:,} bytes, the manifest says {entry.bytes:,}"
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-    except OSError as cause:
-        return f"cannot be read ({cause.strerror})"
-    return None if digest.hexdigest() == entry.sha256 else "has another digest than the manifest says"

@@ -64,6 +64,28 @@ def entries(kind: Kind, *, package: Path = _PACKAGE) -> tuple[Path, ...]:
     return tuple(sorted(path for path in folder.glob("*.yaml") if path.is_file()))
 
 
+def builtin_folder(kind: Literal["bundle", "model"], *, package: Path = _PACKAGE) -> Path:
+    """Return the folder of the model that comes with edgezsl: as a bundle to run, or as a model to export.
+
+    Args:
+        kind: Which of the two.
+        package: The folder of the package `edgezsl`.
+
+    Raises:
+        InputError: When this installation carries none.
+    """
+    folder = package / "builtin" / kind
+    if not folder.is_dir():
+        raise InputError(
+            f"no {kind} was given, and this version carries none of its own",
+            code=f"no_{kind}",
+            where=Place(str(folder)),
+            expected=f"the folder of a {kind}",
+            hint=f"give the {kind} that you mean, or install a version that comes with one",
+        )
+    return folder
+
+
 def parse_entry(data: bytes, *, file: str, error: type[InputError]) -> dict[str, Any]:
     """Return the mapping that an entry holds: plain scalars as numbers, true, false or null, everything else as text.
 

@@ -9,6 +9,9 @@
     │   ├── SpaceMismatchError             vectors of two embedding spaces
     │   ├── SourceError                    a source that cannot be what its URI says
     │   ├── ProfileError                   a device profile
+    │   ├── RecipeError                    an export recipe
+    │   ├── ModelError                     a model directory, or a graph in it that cannot be exported
+    │   ├── ParityError                    an export that does not say what its model says
     │   └── MissingExtraError (ImportError)  an optional package is not installed
     └── TransientError (RuntimeError)        something that failed while running; another try may go well
         ├── EngineError                    an engine that refuses a graph, fails, or disagrees with its golden set
@@ -190,6 +193,22 @@ class ProfileError(InputError):
     """A device profile breaks its format, or there is none of that name."""
 
     usual_hint = "compare the file with devices/README.md"
+
+
+class RecipeError(InputError):
+    """An export recipe breaks its format, or there is none of that name."""
+
+    usual_hint = "compare the file with export/README.md"
+
+
+class ModelError(InputError):
+    """A model directory is incomplete or altered, or holds a graph that cannot be exported."""
+
+    usual_hint = "write the model directory again, or compare it with docs/model-format.md"
+
+
+class ParityError(InputError):
+    """An exported file does not say what its model says, by a bound of the recipe."""
 
 
 class MissingExtraError(InputError, ImportError):

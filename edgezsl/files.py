@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from edgezsl.errors import InputError, Place
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_BLOCK = 1 << 20  # bytes
 
 
 def read_regular(path: Path, *, max_bytes: int, error: type[InputError], follow: bool = True) -> bytes:
@@ -52,6 +55,19 @@ def read_regular(path: Path, *, max_bytes: int, error: type[InputError], follow:
         got, most = f"at least {len(data)} bytes", f"at most {max_bytes} bytes"
         raise error("the file is too large", code="too_large", where=place, got=got, expected=most)
     return data
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal.
+
+    Raises:
+        OSError: When it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def write_durably(path: Path, data: bytes) -> None:

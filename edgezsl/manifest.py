@@ -7,13 +7,13 @@ time, no user name and no absolute path, so that equal models make equal bundles
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from edgezsl.contract import EmbeddingSpace, InputContract
 from edgezsl.errors import BundleError, Place, shown
 from edgezsl.records import Fields
+from edgezsl.sealed import FILE_NAME, FileEntry, read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,21 +28,6 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 LARGEST_BATCH = 4096  # frames; an engine pads to `min`
 SLOT = "{}"  # where a template takes the name
 _ARITHMETIC = ("fp32", "bf16", "fp16", "int8", "int8_fp16")  # what an engine may compute in
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """One file of a bundle.
-
-    Attributes:
-        sha256: 64 hexadecimal digits.
-        bytes: Its length.
-    """
-
-    sha256: str
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +52,7 @@ class Semantics:
         kinds: The kinds offered.
         templates: Prompt templates used when a class file has none; each holds `{}` once.
         attributes: The attribute vocabulary, in the order of the vector, or empty.
-        token_limit: The most tokens of a text, special tokens included; 0 where there is no text encoder.
+        token_limit: The most tokens of a text, special tokens included; 0 where there is no limit.
         text_cleaning: What is done to a text before the tokenizer.
         example_bias: The bias of a class given by pictures; `half_squared_norm` is `-½‖μ‖²` (docs/classes-file.md).
     """
@@ -93,6 +78,24 @@ class Semantics:
             message = f"the kinds {shown(self.kinds)} with {len(self.attributes)} attributes"
             raise _refuse("semantics.attributes", message, "names if and only if the kind 'attributes' is offered")
 
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Semantics:
+        """Read the object that `asdict` made.
+
+        Raises:
+            InputError: When a field is missing, unknown, of the wrong type or out of range.
+        """
+        semantics = cls(
+            kinds=fields.texts("kinds"),  # type: ignore[arg-type]  # __post_init__ checks them
+            templates=fields.texts("templates"),
+            attributes=fields.texts("attributes"),
+            token_limit=fields.count("token_limit"),
+            text_cleaning=fields.one_of("text_cleaning", get_args(TextCleaning)),
+            example_bias=fields.one_of("example_bias", get_args(ExampleBias)),
+        )
+        fields.done()
+        return semantics
+
 
 @dataclass(frozen=True, slots=True)
 class Licence:
@@ -101,6 +104,17 @@ class Licence:
     id: str = "unknown"
     notice: str = ""
     source: str = ""
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Licence:
+        """Read the object that `asdict` made.
+
+        Raises:
+            InputError: When a field is missing, unknown or of the wrong type.
+        """
+        licence = cls(fields.text("id"), fields.text("notice"), fields.text("source"))
+        fields.done()
+        return licence
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +213,7 @@ class Manifest:
         if not 0 <= self.seen_penalty < float("inf"):
             raise _refuse("seen_penalty", f"seen_penalty is {self.seen_penalty}", "a number ≥ 0")
         for name in (*self.image_encoders.values(), *self.files):
-            if not _FILE_NAME.fullmatch(name):
+            if not FILE_NAME.fullmatch(name):
                 raise _refuse("files", f"the file name {shown(name)}", "letters, digits and ._- only; no folder")
         missing = sorted(set(self.image_encoders.values()) - set(self.files))
         if self.files and missing:
@@ -223,19 +237,19 @@ class Manifest:
             space=EmbeddingSpace.from_fields(fields.inner("space")),
             precision=fields.text("precision"),  # type: ignore[arg-type]  # __post_init__ checks it
             image_encoders=fields.inner("image_encoders").text_map(),
-            semantics=_semantics(fields.inner("semantics")),
+            semantics=Semantics.from_fields(fields.inner("semantics")),
             golden=fields.inner("golden").number_map(),
             opset=fields.count("opset", least=1),
             ir_version=fields.count("ir_version", least=1),
             batch=_batch(fields.inner("batch")),
             seen_classes=fields.texts("seen_classes"),
             seen_penalty=fields.number("seen_penalty"),
-            licence=_licence(fields.inner("licence")),
+            licence=Licence.from_fields(fields.inner("licence")),
             provenance=_provenance(fields.inner("provenance")),
             parity=_parity(fields),
             fallback=_fallback(fields),
             verdicts=_verdicts(fields.inner("verdicts")),
-            files=_files(fields.inner("files")),
+            files=read_entries(fields.inner("files"), "bad_manifest"),
         )
         fields.done()
         return manifest
@@ -275,29 +289,10 @@ def _refuse(field_name: str, message: str, expected: str) -> BundleError:
     return BundleError(message, code="bad_manifest", where=Place("manifest.json", field=field_name), expected=expected)
 
 
-def _semantics(fields: Fields) -> Semantics:
-    semantics = Semantics(
-        kinds=fields.texts("kinds"),  # type: ignore[arg-type]  # __post_init__ checks them
-        templates=fields.texts("templates"),
-        attributes=fields.texts("attributes"),
-        token_limit=fields.count("token_limit"),
-        text_cleaning=fields.one_of("text_cleaning", get_args(TextCleaning)),
-        example_bias=fields.one_of("example_bias", get_args(ExampleBias)),
-    )
-    fields.done()
-    return semantics
-
-
 def _batch(fields: Fields) -> Batch:
     batch = Batch(fields.count("min"), fields.count("opt"), fields.count("max"))
     fields.done()
     return batch
-
-
-def _licence(fields: Fields) -> Licence:
-    licence = Licence(fields.text("id"), fields.text("notice"), fields.text("source"))
-    fields.done()
-    return licence
 
 
 def _provenance(fields: Fields) -> Provenance:
@@ -335,15 +330,3 @@ def _fallback(fields: Fields) -> Fallback | None:
 
 def _verdicts(fields: Fields) -> dict[str, dict[str, str]]:
     return {precision: fields.inner(precision).text_map() for precision in fields.names()}
-
-
-def _files(fields: Fields) -> dict[str, FileEntry]:
-    entries = {}
-    for name in fields.names():
-        inner = fields.inner(name)
-        entries[name] = FileEntry(inner.text("sha256"), inner.count("bytes"))
-        inner.done()
-        if not _DIGEST.fullmatch(entries[name].sha256):
-            message = f"the digest {shown(entries[name].sha256)}"
-            raise fields.refuse(name, message, code="bad_manifest", expected="64 hexadecimal digits")
-    return entries

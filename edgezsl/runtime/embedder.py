@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgezsl.bundle import SEMANTIC_MAP
+from edgezsl.bundle import SEMANTIC_MAP, TOKEN_TABLE
 from edgezsl.classes import SLOT
 from edgezsl.errors import ClassFileError, EngineError, Place, SourceError, shown
 from edgezsl.preprocess import Preprocessor
@@ -24,6 +24,7 @@ from edgezsl.runtime.engine import open_engine
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from edgezsl.runtime.sources import read_image
 from edgezsl.runtime.text import TextEncoder
+from edgezsl.runtime.token_table import TokenTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +54,7 @@ class ClassEmbedder:
         self.bundle = bundle
         self._cache = cache
         self._threads = threads
-        self._text: TextEncoder | None = None
+        self._text: TextEncoder | TokenTable | None = None
         self._map: OnnxGraph | None = None
         self._engine: Engine | None = None
 
@@ -89,8 +90,8 @@ class ClassEmbedder:
             seen_penalty=manifest.seen_penalty if class_file.seen_penalty is None else class_file.seen_penalty,
         )
 
-    def text_encoder(self) -> TextEncoder:
-        """Return the bundle's text encoder, loading it the first time.
+    def text_encoder(self) -> TextEncoder | TokenTable:
+        """Return the bundle's text encoder or token table, loading it the first time.
 
         Raises:
             BundleError: When the bundle has none.
@@ -98,7 +99,8 @@ class ClassEmbedder:
             MissingExtraError: When the package tokenizers is not installed.
         """
         if self._text is None:
-            self._text = TextEncoder.open(self.bundle, threads=self._threads)
+            table = self.bundle.has(TOKEN_TABLE)
+            self._text = TokenTable.open(self.bundle) if table else TextEncoder.open(self.bundle, threads=self._threads)
         return self._text
 
     def close(self) -> None:

@@ -187,19 +187,37 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         SourceError: When there is no such file, it may not be read, or it is damaged or no image.
         MissingExtraError: When OpenCV is not installed.
     """
-    import numpy as np
-
-    from edgezsl.runtime.opencv import opencv
-
-    cv2 = opencv("an image")
     name = hide_secrets(f"file:{path}")
     _check_readable(path, name)
     if path.stat().st_size > _LARGEST_IMAGE:
         raise refused(name, "the file is too large for an image", code="too_large", expected="at most 256 MiB")
     try:
+        data = path.read_bytes()
+    except OSError as cause:
+        raise refused(name, "the image cannot be read", code="not_an_image") from cause
+    return decode_image(data, name=name)
+
+
+def decode_image(data: bytes | memoryview, *, name: str) -> NDArray[np.uint8]:
+    """Return an encoded image, turned upright where its EXIF says so, as `(H, W, 3)` uint8 RGB.
+
+    Args:
+        data: JPEG, PNG, WebP or whatever else OpenCV reads.
+        name: What to call it in errors.
+
+    Raises:
+        SourceError: When it is damaged or no image.
+        MissingExtraError: When OpenCV is not installed.
+    """
+    import numpy as np
+
+    from edgezsl.runtime.opencv import opencv
+
+    cv2 = opencv("an image")
+    try:
         # Not cv2.imread: on a name that is not UTF-8 it crashes the interpreter.
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (cv2.error, OSError) as cause:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as cause:
         raise refused(name, "the image cannot be read", code="not_an_image") from cause
     if image is None:
         raise refused(name, "the file is damaged or no image", code="not_an_image", expected="JPEG, PNG or the like")

@@ -51,7 +51,7 @@ class TextEncoder:
             MissingExtraError: When the package tokenizers is not installed.
         """
         place = str(bundle.folder / TEXT_ENCODER)
-        tokenizer = _tokenizer(bundle.read(TOKENIZER), str(bundle.folder / TOKENIZER))
+        tokenizer = tokenizer_from(bundle.read(TOKENIZER), str(bundle.folder / TOKENIZER))
         return cls(tokenizer, OnnxGraph(bundle.read(TEXT_ENCODER), file=place, threads=threads))
 
     def encode(self, texts: list[str]) -> NDArray[np.float32]:
@@ -126,7 +126,13 @@ class SemanticCache:
         return {text: self._known[text] for text in wanted}
 
 
-def _tokenizer(data: bytes, file: str) -> Any:
+def tokenizer_from(data: bytes, file: str) -> Any:
+    """Return the `tokenizers.Tokenizer` of a `tokenizer.json`.
+
+    Raises:
+        EngineError: When it does not load.
+        MissingExtraError: When the package tokenizers is not installed.
+    """
     try:
         import tokenizers
     except ImportError as cause:
