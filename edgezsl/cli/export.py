@@ -1,0 +1,162 @@
+"""`edgezsl export`: from a model directory to a bundle, with the proof that the bundle says the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgezsl.cli.options import JsonOption
+from edgezsl.cli.say import console, say, say_facts, say_json, say_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgezsl.compile.export import ExportResult
+    from edgezsl.compile.progress import Progress as ExportProgress
+    from edgezsl.manifest import Batch
+
+_COLUMNS = {
+    "cosine": "cosine_mean",
+    "worst 1%": "cosine_worst1",
+    "centred": "centred_mean",
+    "centred worst 1%": "centred_worst1",
+    "same best class": "top1_agreement",
+}
+_BATCH_NUMBERS = 3
+
+
+def export(
+    model: Annotated[
+        Path | None, typer.Argument(metavar="MODEL", help="A model directory; default: the model of edgezsl.")
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit integers: a quarter of the size.")] = False,
+    fp32: Annotated[bool, typer.Option("--fp32", help="Full precision. Default: what the recipe says.")] = False,
+    calibration: Annotated[
+        str | None,
+        typer.Option("--calibration", help="Photographs that set INT8 ranges: a folder, glob, film or camera."),
+    ] = None,
+    parity_images: Annotated[
+        Path | None, typer.Option("--parity-images", help="A folder of other photographs, to prove the export on.")
+    ] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="The folder's sub-folders are the labels.")] = False,
+    classes: Annotated[
+        Path | None, typer.Option("--classes", "-c", help="The classes whose decisions must agree: classes.yaml.")
+    ] = None,
+    batch: Annotated[str, typer.Option("--batch", help="Frames at once: N, or MIN:OPT:MAX.")] = "1",
+    recipe: Annotated[str | None, typer.Option("--recipe", help="A recipe's name or file.")] = None,
+    allow_broken_parity: Annotated[
+        bool, typer.Option("--allow-broken-parity", help="Record a broken bound in the bundle; do not refuse it.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The bundle to write. Default: NAME-PRECISION.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Turn a model into a bundle, and prove that the bundle says what the model says."""
+    from edgezsl.catalogue import builtin_folder
+    from edgezsl.compile.export import ExportSettings
+    from edgezsl.compile.export import export as run_export
+    from edgezsl.compile.graph import require_onnx
+
+    require_onnx()  # before anything else: without it nothing here works
+    if int8 and fp32:
+        raise typer.BadParameter("give one of --int8 and --fp32")
+    settings = ExportSettings(
+        model=model or builtin_folder("model"),
+        out=out,
+        recipe=recipe,
+        precision="int8" if int8 else "fp32" if fp32 else None,
+        batch=_batch(batch),
+        calibration=calibration,
+        parity_images=parity_images,
+        labels=labels,
+        classes=classes,
+        allow_broken_parity=allow_broken_parity,
+    )
+    result = _followed(run_export(settings))
+    if json:
+        say_json(result.to_json())
+    else:
+        _say_result(result)
+
+
+def _batch(text: str) -> Batch:
+    from edgezsl.errors import BundleError
+    from edgezsl.manifest import Batch
+
+    parts = text.split(":")
+    if len(parts) not in {1, _BATCH_NUMBERS} or not all(part.isascii() and part.isdecimal() for part in parts):
+        raise typer.BadParameter(f"the batch is {text!r}, expected N or MIN:OPT:MAX")
+    numbers = [int(part) for part in parts]
+    try:
+        return Batch(*(numbers * _BATCH_NUMBERS if len(numbers) == 1 else numbers))
+    except BundleError as fault:
+        raise typer.BadParameter(f"{fault.message}, expected {fault.expected}") from fault
+
+
+def _followed(steps: Iterator[ExportProgress | ExportResult]) -> ExportResult:
+    """Draw the progress of an export where somebody looks on, and return its result."""
+    from rich.progress import Progress
+
+    from edgezsl.compile.export import ExportResult
+
+    said = console(stderr=True)
+    with Progress(console=said, transient=True, disable=not said.is_terminal) as bar:
+        task = bar.add_task("reading the model", total=None)
+        for step in steps:
+            if isinstance(step, ExportResult):
+                return step
+            bar.update(task, description=step.step, completed=step.done, total=step.total)
+    raise RuntimeError("the export ended without a result")
+
+
+def _say_result(result: ExportResult) -> None:
+    report, manifest = result.report, result.bundle.manifest
+    images = f"{report.images} {report.kind}"
+    if report.kind.startswith("generated"):
+        images += ", which are no photographs: prove it on yours with --parity-images FOLDER"
+    elif report.photographs != report.images:
+        images += f" of {report.photographs} photographs"
+    sizes = report.bytes
+    say_facts(
+        [
+            ("model", f"{manifest.name}: {manifest.provenance.source_model}"),
+            ("licence", manifest.licence.id),
+            ("precision", f"{manifest.precision}{f' ({result.plan})' if result.plan else ''}"),
+            ("calibration", result.calibration or "none: ranges matter to INT8 only"),
+            ("size", f"{sizes['model'] / 1e6:.2f} MB in fp32, {sizes['export'] / 1e6:.2f} MB now"),
+            ("parity", f"{report.outcome} on {images}"),
+            ("classes", report.vocabulary),
+        ]
+    )
+    rows = []
+    for name, engine in report.engines.items():
+        figures = [_figure(engine.figures.get(figure)) for figure in _COLUMNS.values()]
+        rows.append((name, *figures, f"{engine.latency['p50_ms']:.2f}", ", ".join(engine.broken) or "none"))
+    say_table(["engine", *_COLUMNS, "ms", "broken bounds"], rows)
+    _say_accuracy(result)
+    for name, reason in {**report.refused, **report.skipped}.items():
+        say(f"{name}: {'refused: ' if name in report.refused else 'not measured: '}{reason}")
+    if report.outcome == "too_few":
+        say(
+            f"too few: {report.images} images of {report.photographs} photographs prove nothing; give 100 of 20 or more"
+        )
+    say(f"bundle: {result.bundle.folder} ({result.bundle.digest[:12]}), report: {result.report_file}")
+    say(f"next: edgezsl run --bundle {result.bundle.folder} --camera 0 --classes classes.yaml")
+
+
+def _say_accuracy(result: ExportResult) -> None:
+    for name, engine in result.report.engines.items():
+        figures = engine.figures
+        if "accuracy" in figures:
+            points = [100 * figures[key] for key in ("model_accuracy", "accuracy", "drop", "drop_low", "drop_high")]
+            model, export, drop, low, high = points
+            say(
+                f"{name}: right {model:.1f}% (model), {export:.1f}% (export); drop {drop:.2f} [{low:.2f}, {high:.2f}] points"
+            )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

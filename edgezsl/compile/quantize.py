@@ -1,0 +1,199 @@
+"""INT8 by explicit quantize-dequantize pairs, in the one form that TensorRT, OpenVINO and ONNX Runtime all read.
+
+Symmetric, zero points 0, one scale for each output channel of a weight, one for each activation, biases in float, and
+only before convolutions and matrix products: each node's inputs are quantized and its output is not, so that an
+activation function is fused before the next pair. The only module that imports `onnxruntime.quantization`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+from typing import TYPE_CHECKING, Any
+
+from edgezsl.compile.graph import graph_bytes, load_graph, require_onnx, stripped
+from edgezsl.compile.ranges import Histogram
+from edgezsl.errors import ModelError, missing_extra
+from edgezsl.runtime.onnx_engine import OnnxGraph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import onnx
+    from numpy.typing import NDArray
+
+QUANTIZED_OPS = ("Conv", "MatMul", "Gemm")
+KEEP_RULES = "stem, depthwise, op:NAME, node:PATTERN"
+
+
+def quantized_nodes(model: onnx.ModelProto, keep_float: Sequence[str]) -> list[onnx.NodeProto]:
+    """Return the nodes that are quantized: every convolution and matrix product that no rule keeps in float.
+
+    Args:
+        model: A graph whose nodes have names.
+        keep_float: Rules. `stem`: the first convolution. `depthwise`: convolutions of one channel each.
+            `op:NAME`: an operator. `node:PATTERN`: names of nodes, with `*` and `?`.
+    """
+    channels = {tensor.name: tensor.dims[1] for tensor in model.graph.initializer if len(tensor.dims) > 1}
+    candidates = [node for node in model.graph.node if node.op_type in QUANTIZED_OPS]
+    stem = next((node.name for node in candidates if node.op_type == "Conv"), None)
+
+    def kept(node: onnx.NodeProto, rule: str) -> bool:
+        kind, _, what = rule.partition(":")
+        match kind:
+            case "stem":
+                return node.name == stem
+            case "depthwise":
+                groups = next((one.i for one in node.attribute if one.name == "group"), 1)
+                return groups > 1 and channels.get(node.input[1]) == 1
+            case "op":
+                return node.op_type == what
+        return fnmatch.fnmatchcase(node.name, what)
+
+    return [node for node in candidates if not any(kept(node, rule) for rule in keep_float)]
+
+
+def activations(model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto]) -> list[str]:
+    """Return the names of the tensors that `nodes` take and that depend on the frame, each once, in order."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    read = (name for node in nodes for name in node.input[:2] if name not in constants)
+    return list(dict.fromkeys(read))
+
+
+def collect_histograms(data: bytes, pixels: Iterable[NDArray[Any]], histograms: dict[str, Histogram]) -> Iterator[int]:
+    """Run a graph over pixels, and count what every tensor that could be quantized holds; yield after each frame.
+
+    Args:
+        data: An image encoder, as `portable_encoder` makes it, for one frame at a time.
+        pixels: Arrays `(1, 3, h, w)`.
+        histograms: Filled with the histogram of each tensor, by name.
+
+    Yields:
+        How many frames are counted.
+
+    Raises:
+        EngineError: When the graph does not run.
+        MissingExtraError: When onnx or ONNX Runtime is not installed.
+    """
+    package = require_onnx()
+    model = load_graph(data, "the image encoder")
+    names = activations(model, quantized_nodes(model, ()))
+    given = model.graph.input[0].name
+    inside = [name for name in names if name != given]
+    del model.graph.output[:]
+    model.graph.output.extend(
+        package.helper.make_tensor_value_info(name, package.TensorProto.FLOAT, None) for name in inside
+    )
+    graph = OnnxGraph(graph_bytes(model), file="the image encoder", threads=1)
+    histograms.update({name: Histogram() for name in names})
+    for number, frame in enumerate(pixels, 1):
+        answers = dict(zip(graph.outputs, graph.run({given: frame}), strict=True)) | {given: frame}
+        for name in names:
+            histograms[name].add(answers[name])
+        yield number
+    graph.close()
+
+
+def quantized_graph(data: bytes, ranges: Mapping[str, float], keep_float: Sequence[str]) -> bytes:
+    """Return the graph with quantize-dequantize pairs before every convolution and matrix product.
+
+    Args:
+        data: An image encoder, as `portable_encoder` makes it.
+        ranges: For each activation, the largest magnitude that it keeps.
+        keep_float: What stays in float (`quantized_nodes`).
+
+    Raises:
+        ModelError: When nothing in the graph can be quantized, or the result is not in the accepted form.
+        MissingExtraError: When onnx or ONNX Runtime is not installed.
+    """
+    package = require_onnx()
+    model = load_graph(data, "the image encoder")
+    nodes = quantized_nodes(model, keep_float)
+    if not nodes:
+        raise ModelError(
+            "there is nothing to quantize in the image encoder",
+            code="nothing_to_quantize",
+            expected=f"{', '.join(QUANTIZED_OPS)} that the recipe does not keep in float",
+            hint="export it with --fp32, or keep less in float in the recipe",
+        )
+    inferred = package.shape_inference.infer_shapes(model)
+    used = {name: (-ranges[name], ranges[name]) for name in activations(model, nodes)}
+    quantizer = _quantizer(inferred, used, [node.name for node in nodes])
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # it advises a preparation that was made
+    try:
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+    finally:
+        logging.disable(level)
+    result = stripped(quantizer.model.model)
+    faults = form_faults(result)
+    if faults:
+        raise ModelError(f"the quantized graph is not in the accepted form: {'; '.join(faults)}", code="bad_form")
+    return graph_bytes(result)
+
+
+def form_faults(model: onnx.ModelProto) -> list[str]:
+    """Return what keeps a graph from being INT8 in the accepted form, in words; nothing where it is.
+
+    INT8 tensors with zero points 0, nothing dequantized from INT32 (a bias), no operator that computes in integers,
+    only standard operators, an IR version that ONNX Runtime 1.23 reads, and no metadata.
+    """
+    package = require_onnx()
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    faults = []
+    pairs = [node for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
+    for node in pairs:
+        zero = constants.get(node.input[2]) if len(node.input) > 2 else None  # noqa: PLR2004  # value, scale, zero point
+        if zero is None or zero.data_type != package.TensorProto.INT8:
+            faults.append(f"{node.name} has a zero point that is not an INT8 constant")
+        elif package.numpy_helper.to_array(zero).any():
+            faults.append(f"{node.name} has a zero point other than 0")
+        stored = constants.get(node.input[0])
+        if node.op_type == "DequantizeLinear" and stored is not None and stored.data_type != package.TensorProto.INT8:
+            kind = package.TensorProto.DataType.Name(stored.data_type)
+            faults.append(f"{node.name} dequantizes a constant of type {kind}")
+    foreign = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"})
+    faults += [f"there are operators of {domain}" for domain in foreign]
+    integer = ("QLinear", "DynamicQuantize")
+    faults += [
+        f"{node.name} is a {node.op_type}"
+        for node in model.graph.node
+        if node.op_type.startswith(integer) or node.op_type.endswith("Integer")
+    ]
+    if model.ir_version > 10:  # noqa: PLR2004  # as `graph.IR_VERSION`
+        faults.append(f"the IR version is {model.ir_version}")
+    if len(model.metadata_props) or any(node.doc_string or len(node.metadata_props) for node in model.graph.node):
+        faults.append("it holds metadata")
+    return faults
+
+
+def _quantizer(model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]], nodes: Sequence[str]) -> Any:
+    """Return ONNX Runtime's quantizer, set to the accepted form."""
+    import numpy as np
+
+    try:
+        from onnxruntime.quantization import CalibrationMethod, QuantType
+        from onnxruntime.quantization.calibrate import TensorsData
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+    except ImportError as cause:
+        raise missing_extra("onnxruntime", "quantize", "quantizing a model", cause) from cause
+    limits = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
+    return QDQQuantizer(
+        model,
+        True,  # noqa: FBT003  # per channel
+        False,  # noqa: FBT003  # all 8 bits
+        QuantType.QInt8,
+        QuantType.QInt8,
+        TensorsData(CalibrationMethod.MinMax, limits),
+        list(nodes),
+        [],
+        list(QUANTIZED_OPS),
+        {
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "DedicatedQDQPair": True,
+            "OpTypesToExcludeOutputQuantization": list(QUANTIZED_OPS),
+        },
+    )

@@ -1,0 +1,159 @@
+"""A model that `edgezsl.zsl` trained, as a model directory: PyTorch modules to ONNX graphs and a token table."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from edgezsl.bundle import SEMANTIC_MAP, TOKEN_TABLE, TOKENIZER
+from edgezsl.compile.graph import graph_bytes, load_graph, stripped, with_full_weights, with_half_weights
+from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.encoders.minilm import SentenceEncoder
+from edgezsl.encoders.model import IMAGE_ENCODER, ModelFacts
+from edgezsl.manifest import Licence, Semantics
+from edgezsl.records import sha256_hex
+from edgezsl.runtime.token_table import table_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from edgezsl.compile.recipe import Recipe
+    from edgezsl.zsl.open_vocabulary import TrainedModel
+    from edgezsl.zsl.recipe import TrainingRecipe
+
+INPUT, OUTPUT = "image", "embedding"
+
+
+class _Map(nn.Module):
+    """Semantic embeddings to unit prototypes, as one graph."""
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, semantics: Tensor) -> Tensor:
+        return functional.normalize(self.layers(semantics), dim=1)
+
+
+def contract_of(training: TrainingRecipe) -> InputContract:
+    """Return how frames become the pixels that the visual encoder was trained on."""
+    return InputContract(
+        size=(training.side, training.side),
+        resize="shortest_edge_crop",
+        interpolation="area",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        dtype="float32",
+        input=INPUT,
+        output=OUTPUT,
+    )
+
+
+def model_files(trained: TrainedModel, recipe: Recipe, training: TrainingRecipe) -> dict[str, bytes]:
+    """Return the files of the model directory: float weights as float16, the token table as int8."""
+    pixels = torch.zeros(1, 3, training.side, training.side)
+    semantics = torch.zeros(1, training.class_side.width)
+    encoder = trained.encoder.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    table, weights = trained.side.table.weight.detach().numpy(), trained.side.weights.numpy()
+    return {
+        IMAGE_ENCODER: with_half_weights(onnx_bytes(encoder, pixels, INPUT, OUTPUT, recipe.opset)),
+        SEMANTIC_MAP: with_half_weights(
+            onnx_bytes(_Map(trained.side.map).eval(), semantics, "semantics", "vectors", recipe.opset)
+        ),
+        TOKEN_TABLE: table_bytes(table, weights),
+        TOKENIZER: plain_tokenizer(SentenceEncoder().tokenizer),
+    }
+
+
+def model_facts(
+    files: dict[str, bytes],
+    recipe: Recipe,
+    training: TrainingRecipe,
+    *,
+    means: tuple[NDArray[np.floating], NDArray[np.floating]] | None,
+    seen: Sequence[str],
+    data: dict[str, str],
+    licence: Licence,
+) -> ModelFacts:
+    """Return what `model.json` says.
+
+    Args:
+        files: The files of the model.
+        recipe: What it was trained by.
+        training: The same, its training.
+        means: Mean embedding of images and mean prototype of texts, `(D,)` each, or None.
+        seen: Names of the classes that it was trained on.
+        data: Digests of what it was trained on.
+        licence: Terms of use.
+    """
+    image_mean, text_mean = (
+        (tuple(float(value) for value in mean.round(6)) for mean in means) if means else (None, None)
+    )
+    schedule = training.schedule
+    return ModelFacts(
+        name=recipe.name,
+        source=recipe.describes,
+        recipe=recipe.name,
+        contract=contract_of(training),
+        space=EmbeddingSpace(
+            id=sha256_hex(with_full_weights(files[IMAGE_ENCODER])),
+            dim=training.dim,
+            similarity="cosine",
+            logit_scale=schedule.logit_scale,
+            image_mean=image_mean,
+            text_mean=text_mean,
+        ),
+        semantics=Semantics(kinds=("words", "examples", "vector")),
+        method="distillation",
+        hyper_parameters={
+            "seed": training.seed,
+            "samples": [stage.samples for stage in schedule.stages],
+            "sides": [stage.side for stage in schedule.stages],
+            "learning_rate": schedule.learning_rate,
+        },
+        seen_classes=tuple(seen),
+        licence=licence,
+        data=data,
+    )
+
+
+def onnx_bytes(module: nn.Module, example: Tensor, taken: str, given: str, opset: int) -> bytes:
+    """Return a module as an ONNX file for any number of rows; batch normalisation is folded into the convolutions.
+
+    Args:
+        module: In evaluation mode.
+        example: What it takes, one row.
+        taken: The name of the graph's input.
+        given: The name of its output.
+        opset: The ONNX opset.
+    """
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter announces its own retirement at length
+        torch.onnx.export(
+            module,
+            (example,),
+            buffer,  # type: ignore[arg-type]  # its signature knows paths alone, its documentation files too
+            input_names=[taken],
+            output_names=[given],
+            dynamic_axes={taken: {0: "N"}, given: {0: "N"}},
+            opset_version=opset,
+            dynamo=False,
+        )
+    return graph_bytes(stripped(load_graph(buffer.getvalue(), given)))
+
+
+def plain_tokenizer(tokenizer: Any) -> bytes:
+    """Return a tokenizer as `tokenizer.json` without special tokens, padding and truncation: a table sums what is there."""
+    known = json.loads(tokenizer.to_str())
+    return json.dumps(known | {"post_processor": None, "padding": None, "truncation": None}).encode()

@@ -1,0 +1,109 @@
+"""From a recipe with a training section to a model directory: what `edgezsl train` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from edgezsl.compile.recipe import load_recipe
+from edgezsl.compile.trained_model import model_facts, model_files
+from edgezsl.data.wordnet import WordNet
+from edgezsl.encoders.model import Model
+from edgezsl.errors import Place, RecipeError
+from edgezsl.files import file_digest
+from edgezsl.manifest import Licence
+from edgezsl.records import Fields
+from edgezsl.zsl.open_vocabulary import LeftOut, TrainedModel, Training, TrainingStep
+from edgezsl.zsl.recipe import TrainingRecipe
+from edgezsl.zsl.training_data import left_out_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edgezsl.compile.recipe import Recipe
+
+_LEFT_OUT_SETS = "zsl_tinyimagenet/tinyimagenet_mnv2_u8.npz"
+LICENCE = Licence(
+    "Apache-2.0",
+    "Weights trained by this project. The images they were learned from are not part of it; their terms allow "
+    "non-commercial research: the model's card says which they are.",
+    "edgezsl/builtin/README.md",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """What a training run is asked for.
+
+    Attributes:
+        recipe: The name of a recipe in `export/`, or its path.
+        data: The reference data.
+        wordnet: WordNet's database files.
+        work: Where parts and checkpoints are kept; a run that was cut off goes on from there.
+        out: The model directory to write.
+        left_out: The number of a set of classes to leave out, or None.
+        threads: Of PyTorch.
+    """
+
+    recipe: str
+    data: Path
+    wordnet: Path
+    work: Path
+    out: Path
+    left_out: int | None = None
+    threads: int = 2
+
+
+def train_model(settings: TrainingSettings) -> Iterator[TrainingStep]:
+    """Train, and write the model directory; yields how far it is.
+
+    Raises:
+        RecipeError: When the recipe has no training section, or breaks its format.
+        InputError: When a file of the data folder is missing or is not what the recipe says.
+        MissingExtraError: When the sentence encoder's weights are not installed.
+        ModelError: When the directory cannot be written.
+    """
+    recipe = load_recipe(settings.recipe)
+    if not recipe.training:
+        raise RecipeError(
+            f"the recipe {recipe.name!r} says nothing of training",
+            code="no_training",
+            where=Place(f"export/{recipe.name}.yaml"),
+            expected="a section 'training'",
+            hint="take the recipe 'builtin', or write such a section",
+        )
+    place = Place(f"export/{recipe.name}.yaml", field="training")
+    training = TrainingRecipe.from_fields(Fields(dict(recipe.training), place, RecipeError))
+    torch.set_num_threads(settings.threads)
+    # Moments and tails of a softmax fade into denormal numbers, with which this costs three times as long.
+    torch.set_flush_denormal(True)
+    left_out = None
+    if settings.left_out is not None:
+        ids = left_out_ids(settings.data / _LEFT_OUT_SETS, settings.left_out)
+        left_out = LeftOut(ids, settings.left_out)
+    run = Training(training, settings.data, settings.wordnet, settings.work, left_out=left_out)
+    for item in run.run():
+        if isinstance(item, TrainingStep):
+            yield item
+        else:
+            _write(item, settings, recipe, training)
+
+
+def _write(trained: TrainedModel, settings: TrainingSettings, recipe: Recipe, training: TrainingRecipe) -> None:
+    files = model_files(trained, recipe, training)
+    wordnet = WordNet.read(settings.wordnet)
+    named = (training.teacher, training.classes, training.hierarchy, training.visual)
+    packed = (source.path for source in training.images if source.path.suffix == ".npz")
+    facts = model_facts(
+        files,
+        recipe,
+        training,
+        means=(trained.image_mean, trained.text_mean),
+        seen=[*dict.fromkeys(wordnet.synsets[one].names[0] for one in trained.known)],
+        data={str(path): file_digest(settings.data / path) for path in (*named, *packed)},
+        licence=LICENCE,
+    )
+    Model.write(settings.out, facts, files)

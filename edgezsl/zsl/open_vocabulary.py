@@ -1,0 +1,238 @@
+"""Training of an open-vocabulary model from a recipe: visual encoder and class side, each with what it learns from.
+
+Every long part keeps what it has done in a work folder and goes on from there: the teacher's answers, the sentence
+embeddings, the checkpoint of the visual encoder.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+
+from edgezsl.data.images import PictureFiles
+from edgezsl.data.pool import CropPool, Crops
+from edgezsl.data.wordnet import WordNet
+from edgezsl.encoders.compact import CompactEncoder
+from edgezsl.encoders.minilm import SentenceEncoder
+from edgezsl.errors import InputError, Place
+from edgezsl.files import write_durably
+from edgezsl.records import sha256_hex
+from edgezsl.zsl.distill import Distiller, Stage, TeacherSpace, known_targets
+from edgezsl.zsl.sentences import Sentences
+from edgezsl.zsl.teacher import Teacher, TeacherAnswers
+from edgezsl.zsl.token_table import TableSide, first_rows, token_weights, train_table
+from edgezsl.zsl.training_data import classifier_rows, open_images, read_vocabulary
+from edgezsl.zsl.words import gloss_texts, word_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgezsl.data.images import ImageSet
+    from edgezsl.zsl.distill import Schedule
+    from edgezsl.zsl.recipe import ImageSource, TrainingRecipe
+    from edgezsl.zsl.words import Vocabulary
+
+_SAMPLE = 8192  # crops by which the space is fitted
+_EVERY = 200  # steps between checkpoints
+_ILSVRC = "ilsvrc1k"
+_MEAN_BATCHES, _MEAN_BATCH = 16, 64
+_MEAN_FIRST = 1 << 40  # a step that no schedule reaches
+_FOLDS = 5  # of the photographs, when classes are left out
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """How far a part is.
+
+    Attributes:
+        part: Its name.
+        done: Of `total`.
+        total: Images, texts or steps.
+        note: What a person may want to know of it.
+    """
+
+    part: str
+    done: int
+    total: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """An open-vocabulary model.
+
+    Attributes:
+        encoder: Pixels `(N, 3, S, S)` to unit embeddings `(N, D)`.
+        side: Token ids to unit prototypes.
+        known: Ids of the classes whose rows it was trained on.
+        space: Where it embeds.
+        image_mean: `(D,)`: the mean embedding of the images, each set in equal parts.
+        text_mean: `(D,)`: the mean prototype of the names with a visual vector.
+    """
+
+    encoder: CompactEncoder
+    side: TableSide
+    known: tuple[str, ...]
+    space: TeacherSpace
+    image_mean: NDArray[np.float32]
+    text_mean: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Classes that a model must never have met.
+
+    Attributes:
+        ids: WordNet ids.
+        fold: Which fifth of the pictures with a label in their file name is held back besides.
+    """
+
+    ids: frozenset[str]
+    fold: int
+
+
+class Training:
+    """A run of a recipe.
+
+    Args:
+        recipe: The recipe.
+        data: The data folder.
+        wordnet: WordNet's folder.
+        work: Where the parts keep what they have done.
+        left_out: Classes to leave out, or None to train on all.
+    """
+
+    def __init__(
+        self, recipe: TrainingRecipe, data: Path, wordnet: Path, work: Path, *, left_out: LeftOut | None = None
+    ) -> None:
+        self._recipe, self._data, self._work, self._left_out = recipe, data, work, left_out
+        self._wordnet = wordnet
+        self._teacher = Teacher(data / recipe.teacher, recipe.teacher_side)
+        ids = sorted(json.loads((data / recipe.classes).read_bytes())[_ILSVRC])
+        away = left_out.ids if left_out else frozenset()
+        self.known = tuple(one for one in ids if one not in away)
+        classifier, bias = classifier_rows((data / recipe.teacher).read_bytes(), len(ids))
+        kept = np.array([one not in away for one in ids])
+        self._classifier, self._bias = classifier[kept], bias[kept]
+
+    def run(self) -> Iterator[TrainingStep | TrainedModel]:
+        """Train both sides, or go on; the last thing yielded is the model.
+
+        Raises:
+            InputError: When a file of the data folder is missing or is not what the recipe says.
+            MissingExtraError: When the sentence encoder's weights are not installed.
+        """
+        sets = []
+        for source in self._recipe.images:
+            images = open_images(source, self._data)
+            answers = TeacherAnswers(images, self._teacher, source.law, self._work / "teacher", seed=self._recipe.seed)
+            for done in answers.compute():
+                yield TrainingStep(f"teacher on {source.name}", done, len(images.labels))
+            crops = self._crops(source, images, answers)
+            sets += [crops] if crops else []
+        pool = CropPool(sets, seed=self._recipe.seed + 1)
+        space = TeacherSpace.fit(
+            pool.answers(_SAMPLE), self._classifier, self._bias, dim=self._recipe.dim, power=self._recipe.row_power
+        )
+        encoder = yield from self._visual_encoder(space, pool)
+        side, text_mean = yield from self._class_side(space)
+        image_mean = mean_embedding(encoder, pool, self._recipe.side)
+        yield TrainedModel(encoder, side, self.known, space, image_mean, text_mean)
+
+    def _visual_encoder(self, space: TeacherSpace, pool: CropPool) -> Generator[TrainingStep, None, CompactEncoder]:
+        torch.manual_seed(self._recipe.seed)
+        encoder = CompactEncoder(self._recipe.dim)
+        distiller = Distiller(encoder, space, self._schedule(), seed=self._recipe.seed)
+        recipe = self._recipe
+        key = (recipe.seed, recipe.dim, recipe.row_power, recipe.teacher, recipe.teacher_side, recipe.images)
+        for step in distiller.run(pool, self._file("encoder", *key, distiller.schedule), every=_EVERY):
+            note = f"loss {step.loss:.3f}, cosine to the teacher {step.agreement:.3f}"
+            yield TrainingStep("visual encoder", step.step, step.total, note)
+        encoder.eval()
+        return encoder
+
+    def _class_side(self, space: TeacherSpace) -> Generator[TrainingStep, None, tuple[TableSide, NDArray[np.float32]]]:
+        sentences = Sentences(self._work / "sentences", SentenceEncoder())
+        wordnet = WordNet.read(self._wordnet)
+        vocabulary = yield from self._vocabulary(wordnet, sentences)
+        counts = sentences.token_counts(gloss_texts(wordnet, tuple(wordnet.synsets)))
+        schedule = self._recipe.class_side
+        rows = first_rows(sentences.tokens_alone(), counts, schedule.width)
+        torch.manual_seed(self._recipe.seed)
+        side = TableSide(rows, token_weights(counts, schedule.frequency), self._recipe.dim, schedule)
+        known = dict(zip(self.known, space.rows, strict=True))
+        words = word_targets(vocabulary, known, left_out=self._left_out.ids if self._left_out else ())
+        tokens = [sentences.tokens(texts) for texts in words.texts]
+        kept = self._file("class-side", self._recipe)
+        if kept.exists():
+            side.load_state_dict(load(kept.read_bytes()))
+        else:
+            for step in train_table(side, words, tokens, space.rows, schedule, seed=self._recipe.seed):
+                if step % _EVERY == 0 or step == schedule.steps:
+                    yield TrainingStep("class side", step, schedule.steps)
+            write_durably(kept, save(side.state_dict()))
+        side.eval()
+        visual = [of_name[0] for of_name in tokens[len(vocabulary.nodes) :]]
+        with torch.no_grad():
+            return side, side(side.semantics(visual)).mean(0).numpy()
+
+    def _vocabulary(self, wordnet: WordNet, sentences: Sentences) -> Generator[TrainingStep, None, Vocabulary]:
+        for done, total, vocabulary in read_vocabulary(self._recipe, self._data, wordnet, sentences):
+            yield TrainingStep("sentence encoder on glosses", done, total)
+            if vocabulary is not None:
+                return vocabulary
+        raise InputError("the recipe names no nouns to learn", code="no_nouns", where=Place(str(self._data)))
+
+    def _file(self, part: str, *key: object) -> Path:
+        """Return where a part is kept: another recipe, or other classes left out, is another file."""
+        digest = sha256_hex(repr((key, self.known, self._left_out and self._left_out.fold)).encode())
+        return self._work / f"{part}-{digest[:16]}.safetensors"
+
+    def _schedule(self) -> Schedule:
+        schedule = self._recipe.schedule
+        if self._left_out is None:
+            return schedule
+        share = self._recipe.left_out_share
+        return replace(schedule, stages=tuple(Stage(one.side, int(one.samples * share)) for one in schedule.stages))
+
+    def _crops(self, source: ImageSource, images: ImageSet, answers: TeacherAnswers) -> Crops | None:
+        """Return the crops of a set that may be looked at, or None."""
+        away = self._left_out
+        if away is None:
+            kept = list(range(len(images.labels)))
+        elif source.labels == "none" and isinstance(images, PictureFiles):
+            return None  # nobody says what they show: it may be a class that is left out
+        else:
+            held = away.fold if isinstance(images, PictureFiles) else None
+            kept = [
+                number
+                for number, label in enumerate(images.labels)
+                if label not in away.ids and (held is None or number % _FOLDS != held)
+            ]
+        rows = slice(None) if len(kept) == len(images.labels) else np.asarray(kept)
+        return Crops(
+            images=[images.image(number) for number in kept],
+            boxes=answers.boxes[rows],
+            answers=answers.features[rows],
+            targets=known_targets([images.labels[number] for number in kept], self.known),
+            share=source.share,
+        )
+
+
+def mean_embedding(encoder: CompactEncoder, pool: CropPool, side: int) -> NDArray[np.float32]:
+    """Return the mean embedding `(D,)` of a sample of crops, drawn as for training."""
+    rows = []
+    with torch.no_grad():
+        for step in range(_MEAN_BATCHES):
+            crops = torch.from_numpy(pool.batch(_MEAN_FIRST + step, _MEAN_BATCH, side).crops)
+            rows.append(encoder(crops.permute(0, 3, 1, 2).float() / 127.5 - 1).mean(0))
+    mean: NDArray[np.float32] = torch.stack(rows).mean(0).numpy()
+    return mean

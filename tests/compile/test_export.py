@@ -1,0 +1,279 @@
+"""The export: a bundle that devices open, the proof beside it, and the same bytes wherever it is made."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgezsl.bundle import TOKENIZER, Bundle
+from edgezsl.catalogue import builtin_folder
+from edgezsl.compile.export import ExportResult, ExportSettings, export
+from edgezsl.compile.graph import load_graph
+from edgezsl.compile.progress import Progress
+from edgezsl.compile.quantize import form_faults
+from edgezsl.errors import BundleError, InputError, ModelError, ParityError, RecipeError
+from edgezsl.manifest import Batch
+from edgezsl.runtime.engine import installed_engines, open_engine
+from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, write_conv_model
+
+cv2 = pytest.importorskip("cv2")
+
+RECIPE = """\
+format: edgezsl-recipe/1
+name: quick
+describes: A recipe of a test
+opset: 17
+precision_default: int8
+quantization:
+  calibration_images: 16
+  candidates: [{calibrator: minmax}]
+bounds: {cosine_mean: 0.99, centred_mean: 0.98, top1_agreement: 0.8}
+"""
+
+
+def exported(settings):
+    """Export; return the result and the progress on the way."""
+    steps = list(export(settings))
+    assert all(isinstance(step, Progress) for step in steps[:-1])
+    assert isinstance(steps[-1], ExportResult)
+    return steps[-1], steps[:-1]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A model, a recipe that is quick, and a few photographs."""
+    folder = tmp_path_factory.mktemp("export")
+    write_conv_model(folder / "model")
+    (folder / "quick.yaml").write_text(RECIPE)
+    random = np.random.RandomState(3)
+    for number in range(12 + 100):
+        image = random.randint(0, 256, (4, 5, 3)).astype(np.uint8).repeat(10, axis=0).repeat(10, axis=1)
+        path = folder / "photographs" / ("a" if number < 12 else "b") / f"{number:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), image)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def quick(place):
+    """Settings of an export of which every image is a file, and that is quick."""
+    photographs = place / "photographs"
+    return ExportSettings(
+        place / "model",
+        recipe=str(place / "quick.yaml"),
+        calibration=str(photographs / "a"),
+        parity_images=photographs / "b",
+    )
+
+
+@pytest.fixture(scope="module")
+def proved(place):
+    """An INT8 export without photographs: calibrated and proved on generated images."""
+    return exported(ExportSettings(place / "model", out=place / "proved", recipe=str(place / "quick.yaml")))
+
+
+def test_an_int8_bundle_holds_one_encoder_in_the_accepted_form(proved):
+    manifest = proved[0].bundle.manifest
+    assert manifest.precision == "int8"
+    assert dict(manifest.image_encoders) == {"int8": "image_encoder.int8.onnx"}
+    model = load_graph(proved[0].bundle.read("image_encoder.int8.onnx"), "x")
+    assert form_faults(model) == []
+    assert manifest.opset == model.opset_import[0].version == 17
+    assert manifest.ir_version == model.ir_version == 10
+
+
+def test_every_installed_engine_serves_the_bundle(proved):
+    pixels = np.zeros((1, 3, CONV_SIDE, CONV_SIDE), np.float32)
+    for name in installed_engines():
+        engine = open_engine(proved[0].bundle, name, threads=1)
+        assert engine.run(pixels).shape == (1, CONV_DIM)
+        engine.close()
+
+
+def test_the_manifest_says_what_was_done_and_what_it_was_proved_on(proved):
+    manifest = proved[0].bundle.manifest
+    provenance, parity = manifest.provenance, manifest.parity
+    assert provenance.source_model == "random weights, made by a test"
+    assert provenance.recipe.startswith("quick: ")
+    assert "16 generated images" in provenance.recipe
+    assert (provenance.calibration_count, len(provenance.calibration_digest)) == (16, 64)
+    assert {"edgezsl", "numpy", "onnx", "onnxruntime", "opencv"} == set(provenance.versions)
+    assert parity.outcome == "passed"
+    assert parity.figures["centred_mean"] >= parity.bounds["centred_mean"]
+    assert parity.figures["generated_images"] == parity.figures["images"] == 120
+
+
+def test_means_are_measured_where_the_model_has_none(proved):
+    space = proved[0].bundle.manifest.space
+    assert len(space.image_mean) == len(space.text_mean) == CONV_DIM
+    assert np.linalg.norm(space.example_shift) > 0
+
+
+def test_the_class_side_and_the_facts_travel_with_it(place, proved):
+    bundle = proved[0].bundle
+    assert bundle.read(TOKENIZER) == (place / "model" / TOKENIZER).read_bytes()
+    assert bundle.manifest.seen_classes == ("cat", "dog")
+    assert bundle.manifest.licence.id == "Apache-2.0"
+
+
+def test_the_report_lies_beside_the_bundle_and_has_the_times_that_the_bundle_has_not(proved):
+    result, _ = proved
+    report = json.loads(result.report_file.read_text())
+    assert result.report_file.parent == result.bundle.folder.parent
+    assert report["outcome"] == "passed"
+    assert report["images"] == {
+        "kind": "generated images",
+        "count": 120,
+        "photographs": 120,
+        "left_out": 0,
+        "unreadable": 0,
+    }
+    assert report["engines"]["onnx"]["latency"]["p50_ms"] > 0
+    assert report["bytes"]["export"] < report["bytes"]["model"]
+    assert "_ms" not in (result.bundle.folder / "manifest.json").read_text()
+
+
+def test_the_progress_names_each_long_step(proved):
+    steps = {step.step for step in proved[1]}
+    assert any("calibration" in step for step in steps)
+    assert "measuring ranges" in steps
+    assert "comparing on generated images" in steps
+    assert all(0 < step.done <= step.total for step in proved[1])
+
+
+def test_two_exports_from_two_working_directories_give_equal_bytes(place, quick, tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        exported(replace(quick, model=place / "model"))
+    folders = [tmp_path / name / "convolutions-int8" for name in ("one", "two")]
+    for file in sorted(folders[0].iterdir()):
+        assert file.read_bytes() == (folders[1] / file.name).read_bytes(), file.name
+        assert os.fsencode(tmp_path) not in file.read_bytes()
+    assert Bundle.open(folders[0]).digest == Bundle.open(folders[1]).digest
+
+
+def test_few_photographs_are_a_warning_that_is_recorded(quick, tmp_path):
+    few = tmp_path / "photographs"
+    few.mkdir()
+    for path in sorted((quick.parity_images).iterdir())[:30]:
+        (few / path.name).write_bytes(path.read_bytes())
+    result, _ = exported(replace(quick, out=tmp_path / "few", parity_images=few))
+    assert result.bundle.manifest.parity.outcome == "too_few"
+    assert result.report.images == 30
+    assert result.bundle.manifest.provenance.calibration_count == 12
+
+
+def test_images_that_calibration_used_prove_nothing(place, quick, tmp_path):
+    result, _ = exported(replace(quick, out=tmp_path / "same", parity_images=place / "photographs"))
+    assert (result.report.images, result.report.left_out) == (100, 12)
+
+
+def strict(folder):
+    """Write a recipe that no INT8 export meets."""
+    path = folder / "strict.yaml"
+    path.write_text(RECIPE.replace("centred_mean: 0.98", "centred_mean: 1.0"))
+    return str(path)
+
+
+def test_a_broken_bound_fails_the_export_and_leaves_the_report(quick, tmp_path):
+    settings = replace(quick, out=tmp_path / "out", recipe=strict(tmp_path))
+    with pytest.raises(ParityError, match=r"centred_mean is 0\.9") as caught:
+        exported(settings)
+    assert caught.value.code == "broken_parity"
+    assert "--calibration" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+    assert json.loads((tmp_path / "out.report.json").read_text())["outcome"] == "broken"
+    result, _ = exported(replace(settings, allow_broken_parity=True))
+    assert result.bundle.manifest.parity.outcome == "broken_allowed"
+
+
+def test_full_precision_says_exactly_what_the_model_says(quick, tmp_path):
+    result, _ = exported(replace(quick, out=tmp_path / "full", precision="fp32"))
+    assert dict(result.bundle.manifest.image_encoders) == {"fp32": "image_encoder.fp32.onnx"}
+    assert result.report.figures["cosine_min"] >= 0.999999
+    assert result.calibration == ""
+    assert result.plan is None
+
+
+@pytest.mark.parametrize("batch", [Batch(4, 4, 4), Batch(1, 2, 8)])
+def test_a_bundle_takes_as_many_frames_as_asked(quick, tmp_path, batch):
+    result, _ = exported(replace(quick, out=tmp_path / "batch", precision="fp32", batch=batch))
+    assert result.bundle.manifest.batch == batch
+    engine = open_engine(result.bundle, "onnx", threads=1)
+    assert engine.run(np.zeros((9, 3, CONV_SIDE, CONV_SIDE), np.float32)).shape == (9, CONV_DIM)
+
+
+def test_a_model_without_words_has_no_means_and_says_what_was_skipped(place, quick, tmp_path):
+    write_conv_model(tmp_path / "silent", words=False)
+    result, _ = exported(replace(quick, model=tmp_path / "silent", out=tmp_path / "out"))
+    assert result.bundle.manifest.space.image_mean is None
+    assert "embeds no words" in result.report.skipped["top1_agreement"]
+
+
+def test_labels_give_the_classes_and_the_accuracy(place, quick, tmp_path):
+    folder = tmp_path / "labelled"
+    for label, name in (("a", "cat"), ("b", "dog")):
+        (folder / name).mkdir(parents=True)
+        for path in (place / "photographs" / label).iterdir():
+            (folder / name / path.name).write_bytes(path.read_bytes())
+    settings = replace(quick, out=tmp_path / "out", precision="fp32", parity_images=folder, labels=True)
+    result, _ = exported(settings)
+    assert result.report.vocabulary == "2 labels"
+    assert 0 <= result.report.figures["accuracy"] <= 1
+    with pytest.raises(InputError, match="--labels was given without"):
+        exported(replace(settings, parity_images=None))
+
+
+def test_a_class_file_gives_the_classes(quick, tmp_path):
+    (tmp_path / "mine.yaml").write_text("- cat\n- dog\n- coffee\n")
+    result, _ = exported(replace(quick, out=tmp_path / "out", classes=tmp_path / "mine.yaml"))
+    assert result.report.vocabulary == "3 classes of mine.yaml"
+
+
+def test_nothing_is_done_where_something_else_would_be_lost(place, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(BundleError, match=r"thesis\.txt"):
+        next(export(ExportSettings(place / "model", out=tmp_path / "out")))
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_model_whose_encoder_is_no_graph_is_refused(quick, tmp_path):
+    write_conv_model(tmp_path / "text", encoder=b"name: convolutions\n" * 9)
+    with pytest.raises(ModelError, match="not an ONNX file"):
+        exported(replace(quick, model=tmp_path / "text", out=tmp_path / "out"))
+
+
+def test_a_model_of_an_unknown_recipe_is_refused(tmp_path):
+    write_conv_model(tmp_path / "model", recipe="nothing")
+    with pytest.raises(RecipeError, match="'nothing'"):
+        exported(ExportSettings(tmp_path / "model", out=tmp_path / "out"))
+
+
+def test_a_graph_with_its_number_of_frames_built_in_is_refused_for_another(quick, tmp_path):
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load_from_string(conv_encoder(batch=1))
+    flatten = next(node for node in model.graph.node if node.op_type == "Flatten")
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 48], np.int64), "shape"))
+    flatten.CopyFrom(helper.make_node("Reshape", [flatten.input[0], "shape"], list(flatten.output)))
+    write_conv_model(tmp_path / "one", encoder=model.SerializeToString())
+    settings = replace(quick, model=tmp_path / "one", out=tmp_path / "out", precision="fp32")
+    assert exported(settings)[0].report.outcome == "passed"
+    with pytest.raises(ModelError, match="built in") as caught:
+        exported(replace(settings, batch=Batch(2, 2, 2)))
+    assert "--batch 1" in caught.value.hint
+
+
+def test_the_built_in_model_is_found_or_said_to_be_absent(tmp_path):
+    (tmp_path / "builtin" / "model").mkdir(parents=True)
+    assert builtin_folder("model", package=tmp_path) == tmp_path / "builtin" / "model"
+    with pytest.raises(InputError, match="carries none of its own") as caught:
+        builtin_folder("bundle", package=tmp_path)
+    assert caught.value.code == "no_bundle"
