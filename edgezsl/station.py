@@ -112,11 +112,12 @@ class Station:
             station._held = held.pop_all()
         return station
 
-    def run(self, sinks: Sequence[Sink]) -> StreamSummary:
+    def run(self, sinks: Sequence[Sink], *, source: FrameSource | None = None) -> StreamSummary:
         """Recognise until the source ends or `stop` is called, swapping classes whenever their file changes.
 
         Args:
             sinks: Where answers and events go; closed at the end.
+            source: An open source in place of the one that the settings name; closed at the end.
 
         Raises:
             SourceError: When the source cannot be opened.
@@ -127,22 +128,22 @@ class Station:
         settings = self._settings
 
         def open_it() -> FrameSource:
-            return open_source(
+            return source or open_source(
                 settings.source, as_fast_as_possible=settings.as_fast_as_possible, timeout_s=settings.stall_s
             )
 
-        name, prepare = public_name(settings.source), self.recognizer.prepare
+        name, prepare = source.name if source else public_name(settings.source), self.recognizer.prepare
         reader = FrameReader(open_it, name, stall_s=settings.stall_s, prepare=prepare)
         stream = self._stream = Stream(reader, self.recognizer, sinks)
         if self._stopped:  # before there was a stream to stop
             stream.stop()
         if self._watched is not None:
-            source, data = self._watched
-            origin = redacted(str(source.path))
-            watcher = ClassWatcher(source, lambda classes: stream.offer(classes, origin))
+            classes, data = self._watched
+            origin = redacted(str(classes.path))
+            watcher = ClassWatcher(classes, lambda offered: stream.offer(offered, origin))
             watcher.start(data)
             self._held.callback(watcher.close)
-            self._held.callback(source.close)  # first: the watcher may be waiting for the child
+            self._held.callback(classes.close)  # first: the watcher may be waiting for the child
         return stream.run()
 
     def stop(self) -> None:

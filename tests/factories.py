@@ -15,7 +15,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgezsl.bundle import GOLDEN, SEMANTIC_MAP, TEXT_ENCODER, TOKENIZER, Bundle, GoldenSet
+from edgezsl.compile.everyday_names import EVERYDAY_NAMES
+from edgezsl.compile.graph import with_half_weights
 from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.encoders.model import IMAGE_ENCODER, Model, ModelFacts
 from edgezsl.manifest import Batch, Licence, Manifest, Provenance, Semantics
 from edgezsl.preprocess import Preprocessor
 from edgezsl.prototypes import ClassPrototypes, ClassRow
@@ -105,18 +108,25 @@ def image_encoder(contract: InputContract, *, normalise: bool = True) -> bytes:
     )
 
 
-def text_encoder() -> bytes:
-    """Return the text encoder: the mean of the known words' vectors."""
+def colour_table(*, unknown: float = 0.0) -> NDArray[np.float32]:
+    """Return the vector `(A,)` of every filler and colour; every unknown word's has this first value."""
     table = np.zeros((len(FILLERS) + len(COLOURS), A), np.float32)
     for row, rgb in enumerate(COLOURS.values(), len(FILLERS)):
         table[row] = colour_vector(rgb)
+    table[FILLERS.index("[UNK]"), 0] = unknown
     table[FILLERS.index("thing")] = 0.05  # so that a text without a colour still points somewhere
+    return table
+
+
+def text_encoder(*, unknown: float = 0.0, table: NDArray[np.float32] | None = None) -> bytes:
+    """Return the text encoder: the mean of the known words' vectors, of the colours or of another table `(V, A)`."""
+    table = colour_table(unknown=unknown) if table is None else table
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["tokens"]),
         helper.make_node("ReduceMean", ["tokens"], ["semantics"], axes=[1], keepdims=0),
     ]
     inputs = [("input_ids", TensorProto.INT64, ["N", "L"])]
-    return graph_bytes(nodes, inputs, [("semantics", TensorProto.FLOAT, ["N", A])], {"table": table})
+    return graph_bytes(nodes, inputs, [("semantics", TensorProto.FLOAT, ["N", table.shape[1]])], {"table": table})
 
 
 def semantic_map(*, with_bias: bool = False) -> bytes:
@@ -136,9 +146,9 @@ def semantic_map(*, with_bias: bool = False) -> bytes:
     return graph_bytes(nodes, inputs, outputs, {name: np.asarray(array) for name, array in constants.items()})
 
 
-def tokenizer_json() -> bytes:
-    """Return a word-level tokenizer of the colours and a few fillers."""
-    vocabulary = {word: index for index, word in enumerate((*FILLERS, *COLOURS))}
+def tokenizer_json(words=tuple(COLOURS)) -> bytes:
+    """Return a word-level tokenizer of the colours, or other words, and a few fillers."""
+    vocabulary = {word: index for index, word in enumerate((*FILLERS, *words))}
     return json.dumps(
         {
             "version": "1.0",
@@ -244,6 +254,113 @@ def colour_prototypes(*names: str, space: EmbeddingSpace | None = None, **option
     wanted = names or tuple(COLOURS)
     rows = [ClassRow(name, colour_vector(COLOURS[name]) @ rotation()) for name in wanted]
     return ClassPrototypes.from_rows(rows, space or small_space(), **optional)
+
+
+def finished(steps):
+    """Run work that yields its progress; return what it returns, and the progress."""
+    seen = []
+
+    def run():
+        result = yield from steps
+        seen.append(result)
+
+    progress = list(run())
+    return seen[0], progress
+
+
+CONV_SIDE, CONV_DIM = 32, 16
+_CONV_WORDS = sorted({word for name in EVERYDAY_NAMES for word in name.split()})
+
+
+def conv_space(**changes) -> EmbeddingSpace:
+    """Return the convolutional model's space, without means, with changes."""
+    space = EmbeddingSpace(id=sha256_hex(b"convolutions"), dim=CONV_DIM, similarity="cosine", logit_scale=20.0)
+    return replace(space, **changes)
+
+
+def conv_encoder(*, seed: int = 5, batch: int | str = "N", output: str = "embedding") -> bytes:
+    """Return a small convolutional image encoder: stem, two depthwise blocks, pooling, a linear layer, length 1.
+
+    Weights are random, of float16 values; the linear layer's bias puts the mean embedding of random frames at 0, as
+    training would, so that frames do not all point one way.
+    """
+    random = np.random.RandomState(seed)
+    nodes, constants, at, width = [], {}, "image", 3
+
+    def layer(name, channels, *, kernel, stride, group=1):
+        nonlocal at, width
+        fan = width // group * kernel * kernel
+        weight = random.randn(channels, width // group, kernel, kernel) * np.sqrt(2 / fan)
+        constants[f"{name}.weight"] = weight.astype(np.float16).astype(np.float32)
+        constants[f"{name}.bias"] = (0.1 * random.randn(channels)).astype(np.float32)
+        pads = [kernel // 2] * 4
+        inputs = [at, f"{name}.weight", f"{name}.bias"]
+        settings = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": pads, "group": group}
+        nodes.append(helper.make_node("Conv", inputs, [f"{name}.sum"], name=name, **settings))
+        nodes.append(helper.make_node("Relu", [f"{name}.sum"], [f"{name}.out"]))
+        at, width = f"{name}.out", channels
+
+    layer("stem", 16, kernel=3, stride=2)
+    layer("first.depthwise", 16, kernel=3, stride=1, group=16)
+    layer("first.pointwise", 32, kernel=1, stride=1)
+    layer("second.depthwise", 32, kernel=3, stride=2, group=32)
+    layer("second.pointwise", 48, kernel=1, stride=1)
+    nodes += [
+        helper.make_node("GlobalAveragePool", [at], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "head.weight", "head.bias"], ["raw"], name="head", transB=1),
+    ]
+    constants["head.weight"] = random.randn(CONV_DIM, width).astype(np.float16).astype(np.float32)
+    constants["head.bias"] = np.zeros(CONV_DIM, np.float32)
+    pixels = ("image", TensorProto.FLOAT, [batch, 3, CONV_SIDE, CONV_SIDE])
+    raw = graph_bytes(nodes, [pixels], [("raw", TensorProto.FLOAT, [batch, CONV_DIM])], constants)
+    frames = 2 * random.rand(24, 3, 4, 4).repeat(8, axis=2).repeat(8, axis=3).astype(np.float32) - 1
+    graph = OnnxGraph(raw, file="raw", threads=1)
+    constants["head.bias"] = -np.concatenate([graph.run({"image": frame[None]})[0] for frame in frames]).mean(axis=0)
+    nodes += [
+        helper.make_node("ReduceL2", ["raw"], ["length"], axes=[1], keepdims=1),
+        helper.make_node("Div", ["raw", "length"], [output]),
+    ]
+    return graph_bytes(nodes, [pixels], [(output, TensorProto.FLOAT, [batch, CONV_DIM])], constants)
+
+
+def two_outputs() -> bytes:
+    """Return the convolutional image encoder with its raw embedding as a second output."""
+    model = onnx.load_from_string(conv_encoder())
+    model.graph.output.append(helper.make_tensor_value_info("raw", TensorProto.FLOAT, ["N", CONV_DIM]))
+    return model.SerializeToString()
+
+
+def conv_class_side() -> dict[str, bytes]:
+    """Return a text encoder that knows every everyday word as a random direction, and its tokenizer."""
+    table = np.random.RandomState(6).randn(len(FILLERS) + len(_CONV_WORDS), CONV_DIM).astype(np.float32)
+    return {TEXT_ENCODER: text_encoder(table=table), TOKENIZER: tokenizer_json(_CONV_WORDS)}
+
+
+def conv_facts(**changes) -> ModelFacts:
+    """Return the convolutional model's facts, with changes."""
+    facts = ModelFacts(
+        name="convolutions",
+        source="random weights, made by a test",
+        recipe="convnet",
+        contract=small_contract(size=(CONV_SIDE, CONV_SIDE)),
+        space=conv_space(),
+        semantics=Semantics(kinds=("words", "examples", "vector"), token_limit=TOKEN_LIMIT),
+        method="none",
+        hyper_parameters={"seed": 5, "schedule": ["a", 1, None], "fast": True},
+        seen_classes=("cat", "dog"),
+        licence=Licence("Apache-2.0", "made by a test", "tests/factories.py"),
+        data={"nothing": sha256_hex(b"")},
+    )
+    return replace(facts, **changes)
+
+
+def write_conv_model(folder: Path, *, encoder: bytes | None = None, words: bool = True, **changes) -> Model:
+    """Write the convolutional model directory, its facts with changes, and return it opened."""
+    if not words:
+        changes = {"semantics": Semantics(kinds=("examples", "vector")), **changes}
+    files = {IMAGE_ENCODER: encoder or with_half_weights(conv_encoder()), **(conv_class_side() if words else {})}
+    return Model.write(folder, conv_facts(**changes), files)
 
 
 if __name__ == "__main__":

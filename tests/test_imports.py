@@ -22,13 +22,18 @@ VENDORS = (
     "yaml",
     "watchfiles",
 )
+# What trains a model is made of torch, and imports it as a matter of course; nothing that a device runs imports these.
+TRAINING = (
+    *("edgezsl.zsl", "edgezsl.data", "edgezsl.encoders.compact", "edgezsl.encoders.minilm"),
+    *("edgezsl.compile.trained_model", "edgezsl.compile.training_run"),
+)
 
 
 def library_modules():
-    """Return the names of every module but those of the command line."""
+    """Return the names of every module but those of the command line and of training."""
     paths = [path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")]
     names = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in sorted(paths)]
-    return [name for name in names if not name.startswith("edgezsl.cli") and not name.endswith("__main__")]
+    return [name for name in names if not name.startswith(("edgezsl.cli", *TRAINING)) and not name.endswith("__main__")]
 
 
 def loaded_after(*modules):
@@ -59,6 +64,10 @@ def test_importing_every_module_loads_no_vendor_package():
 @pytest.mark.parametrize("module", library_modules())
 def test_every_module_can_be_imported_first(module):
     assert loaded_after(module) & set(VENDORS) == set()
+
+
+def test_the_parts_that_train_do_not_load_the_command_line():
+    assert loaded_after(*TRAINING) & {"typer", "rich"} == set()
 
 
 def test_the_child_that_reads_class_files_imports_no_numpy_before_it_has_read_one():

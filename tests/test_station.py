@@ -7,7 +7,7 @@ import pytest
 
 from edgezsl.errors import ClassFileError, InputError, ProfileError
 from edgezsl.station import Station, StationSettings
-from tests.fakes import RecordingSink
+from tests.fakes import ListSource, RecordingSink, still
 
 
 @pytest.fixture
@@ -73,6 +73,14 @@ def test_a_bad_first_class_file_ends_the_start_with_its_line(settings, tmp_path)
         Station.open(settings(classes=path))
     assert caught.value.where.line == 2
     assert threads_left() == []
+
+
+def test_a_station_takes_a_source_that_is_open_already_and_closes_it(settings):
+    sink, source = RecordingSink(), ListSource([still(n) for n in range(3)], name="list")
+    with Station.open(settings(source="no such file")) as station:
+        assert station.run([sink], source=source).answered == 3
+    assert {answer.source for answer in sink.answers} == {"list"}
+    assert source.closed
 
 
 def test_a_station_stopped_before_it_runs_does_not_run(settings):

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from edgezsl import __version__
-from edgezsl.cli import classes, inspect, machine, run
+from edgezsl.cli import classes, demo, export, inspect, machine, run, train
 from edgezsl.errors import EdgezslError
 
 app = typer.Typer(
@@ -23,6 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run)
+app.command("demo")(demo.demo)
+app.command("export")(export.export)
+app.command("train")(train.train)
 app.command("embed")(classes.embed)
 app.command("check")(classes.check)
 app.command("inspect")(inspect.inspect)

@@ -64,7 +64,7 @@ def test_version_is_printed():
     assert done.stdout.startswith("edgezsl 0.")
 
 
-@pytest.mark.parametrize("command", ["run", "embed", "check", "inspect", "doctor", "devices", "bench"])
+@pytest.mark.parametrize("command", ["run", "demo", "embed", "check", "inspect", "doctor", "devices", "bench"])
 def test_every_command_has_help(command):
     done = edgezsl(command, "--help")
     assert done.returncode == 0
