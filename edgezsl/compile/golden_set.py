@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgezsl.manifest import Batch, Precision
 
 _PROTOTYPES = 8
+_WHOLE = 8  # one frame in so many keeps its size
 
 
 def golden_set(
@@ -56,7 +57,15 @@ def golden_set(
 
 @functools.cache
 def _frames() -> tuple[NDArray[np.uint8], ...]:
-    return tuple(images(GOLDEN_SEED, LEAST_GOLDEN_FRAMES))
+    """Return the frames: most of half the size, since every device carries them, some whole, so that they are shrunk."""
+    whole = images(GOLDEN_SEED, LEAST_GOLDEN_FRAMES)
+    return tuple(frame if number % _WHOLE == 0 else _halved(frame) for number, frame in enumerate(whole))
+
+
+def _halved(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
+    quarters = frame[:height, :width].reshape(height // 2, 2, width // 2, 2, 3)
+    return np.asarray(quarters.mean(axis=(1, 3)).round(), np.uint8)
 
 
 def _scores(embeddings: NDArray[np.float32], prototypes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -178,7 +178,7 @@ class Distiller:
             {"params": [one for one in pupil.parameters() if one.ndim > 1], "weight_decay": schedule.weight_decay},
             {"params": [one for one in pupil.parameters() if one.ndim <= 1], "weight_decay": 0.0},
         ]
-        self._optimizer = torch.optim.AdamW(groups, schedule.learning_rate)
+        self._optimizer = torch.optim.AdamW(groups, schedule.learning_rate, fused=True)
 
     def run(self, pool: CropPool, checkpoint: Path, *, every: int) -> Iterator[DistillStep]:
         """Train from where the checkpoint is to the end; yields, and writes the checkpoint, every `every` steps."""

@@ -133,7 +133,8 @@ class Training:
         sets = []
         for source in self._recipe.images:
             images = open_images(source, self._data)
-            answers = TeacherAnswers(images, self._teacher, source.law, self._work / "teacher", seed=self._recipe.seed)
+            kept, seed = self._work / "teacher", self._recipe.seed
+            answers = TeacherAnswers(source.name, images, self._teacher, source.law, kept, seed=seed)
             for done in answers.compute():
                 yield TrainingStep(f"teacher on {source.name}", done, len(images.labels))
             crops = self._crops(source, images, answers)
@@ -153,7 +154,7 @@ class Training:
         distiller = Distiller(encoder, space, self._schedule(), seed=self._recipe.seed)
         recipe = self._recipe
         key = (recipe.seed, recipe.dim, recipe.row_power, recipe.teacher, recipe.teacher_side, recipe.images)
-        for step in distiller.run(pool, self._file("encoder", *key, distiller.schedule), every=_EVERY):
+        for step in distiller.run(pool, self._file("encoder", *key, distiller.schedule, encoder), every=_EVERY):
             note = f"loss {step.loss:.3f}, cosine to the teacher {step.agreement:.3f}"
             yield TrainingStep("visual encoder", step.step, step.total, note)
         encoder.eval()
@@ -222,7 +223,7 @@ class Training:
             images=[images.image(number) for number in kept],
             boxes=answers.boxes[rows],
             answers=answers.features[rows],
-            targets=known_targets([images.labels[number] for number in kept], self.known),
+            targets=known_targets([images.labels[number] for number in kept], self.known if source.learned else ()),
             share=source.share,
         )
 

@@ -27,6 +27,8 @@ class ImageSource:
         path: Below the data folder: an `.npz` of packed images, or a folder of pictures.
         labels: `file_name`: the word before the first `_` of a picture's name; `none`: the pictures have no label that
             the teacher knows. Packed images carry their own.
+        learned: Whether the labels are learned. A few pictures are learned by heart before they teach what a class
+            looks like; then the teacher's answers alone are better, and the labels only say what to leave out.
         law: How crops are drawn.
         share: Of a batch.
     """
@@ -34,6 +36,7 @@ class ImageSource:
     name: str
     path: PurePosixPath
     labels: str
+    learned: bool
     law: CropLaw
     share: float
 
@@ -117,6 +120,7 @@ def _image_source(fields: Fields) -> ImageSource:
         name=fields.text("name"),
         path=_below(fields, "path"),
         labels=fields.one_of("labels", LABELS, "none"),
+        learned=fields.flag("learned", default=False),
         law=CropLaw(fields.count("crops", least=1), fields.number("least_area")),
         share=fields.number("share"),
     )

@@ -69,6 +69,7 @@ class TeacherAnswers:
     """The crops of an image set and the teacher's features for them, kept in a folder.
 
     Args:
+        name: Of the image set.
         images: The images.
         teacher: The teacher.
         law: How crops are drawn.
@@ -80,9 +81,9 @@ class TeacherAnswers:
         features: `(images, crops, F)` float16, mapped from disk.
     """
 
-    def __init__(self, images: ImageSet, teacher: Teacher, law: CropLaw, folder: Path, *, seed: int) -> None:
+    def __init__(self, name: str, images: ImageSet, teacher: Teacher, law: CropLaw, folder: Path, *, seed: int) -> None:
         self._images, self._teacher, self._law, self._seed = images, teacher, law, seed
-        key = {"teacher": teacher.digest, "size": teacher.size, "law": asdict(law), "seed": seed}
+        key = {"name": name, "teacher": teacher.digest, "size": teacher.size, "law": asdict(law), "seed": seed}
         stem = sha256_hex(canonical_json({**key, "labels": list(images.labels)}))[:16]
         folder.mkdir(parents=True, exist_ok=True)
         self._note = folder / f"{stem}.json"
