@@ -14,7 +14,6 @@ from torch.nn import functional
 from edgezsl.bundle import SEMANTIC_MAP, TOKEN_TABLE, TOKENIZER
 from edgezsl.compile.graph import graph_bytes, load_graph, stripped, with_full_weights, with_half_weights
 from edgezsl.contract import EmbeddingSpace, InputContract
-from edgezsl.encoders.minilm import SentenceEncoder
 from edgezsl.encoders.model import IMAGE_ENCODER, ModelFacts
 from edgezsl.manifest import Licence, Semantics
 from edgezsl.records import sha256_hex
@@ -59,8 +58,15 @@ def contract_of(training: TrainingRecipe) -> InputContract:
     )
 
 
-def model_files(trained: TrainedModel, recipe: Recipe, training: TrainingRecipe) -> dict[str, bytes]:
-    """Return the files of the model directory: float weights as float16, the token table as int8."""
+def model_files(trained: TrainedModel, recipe: Recipe, training: TrainingRecipe, tokenizer: Any) -> dict[str, bytes]:
+    """Return the files of the model directory: float weights as float16, the token table as int8.
+
+    Args:
+        trained: The model.
+        recipe: Gives the opset.
+        training: Gives sizes.
+        tokenizer: The `tokenizers.Tokenizer` whose tokens the table has rows for.
+    """
     pixels = torch.zeros(1, 3, training.side, training.side)
     semantics = torch.zeros(1, training.class_side.width)
     encoder = trained.encoder.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
@@ -71,7 +77,7 @@ def model_files(trained: TrainedModel, recipe: Recipe, training: TrainingRecipe)
             onnx_bytes(_Map(trained.side.map).eval(), semantics, "semantics", "vectors", recipe.opset)
         ),
         TOKEN_TABLE: table_bytes(table, weights),
-        TOKENIZER: plain_tokenizer(SentenceEncoder().tokenizer),
+        TOKENIZER: plain_tokenizer(tokenizer),
     }
 
 

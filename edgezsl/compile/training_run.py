@@ -10,6 +10,7 @@ import torch
 from edgezsl.compile.recipe import load_recipe
 from edgezsl.compile.trained_model import model_facts, model_files
 from edgezsl.data.wordnet import WordNet
+from edgezsl.encoders.minilm import minilm_tokenizer, weights_folder
 from edgezsl.encoders.model import Model
 from edgezsl.errors import Place, RecipeError
 from edgezsl.files import file_digest
@@ -93,7 +94,7 @@ def train_model(settings: TrainingSettings) -> Iterator[TrainingStep]:
 
 
 def _write(trained: TrainedModel, settings: TrainingSettings, recipe: Recipe, training: TrainingRecipe) -> None:
-    files = model_files(trained, recipe, training)
+    files = model_files(trained, recipe, training, minilm_tokenizer(weights_folder() / "tokenizer.json"))
     wordnet = WordNet.read(settings.wordnet)
     named = (training.teacher, training.classes, training.hierarchy, training.visual)
     packed = (source.path for source in training.images if source.path.suffix == ".npz")
