@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints/cpu.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints/cpu.txt --editable '.[dev]'
 	touch $@
 
-# What a device runs, and the photographs: no torch and no tool. BUNDLE=DIR shows another model than the built-in one.
+# What a device runs, and the photographs: no torch and no tool. BUNDLE=DIR names the model; there is no built-in one yet.
 demo:
 	@start=$$(date +%s) && $(MAKE) --no-print-directory $(DEMO_READY) && installed=$$(date +%s) && \
 	$(DEMO_BIN)/edgezsl demo --out build/demo.html $(if $(BUNDLE),--bundle '$(BUNDLE)') && \

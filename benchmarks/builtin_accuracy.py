@@ -178,7 +178,7 @@ def left_out_accuracy(report: Report, folder: Path, images: Any, wordnet: WordNe
         report.add(f"20 left-out classes by {text}, mean of 5 sets", float(np.mean(accuracies)), "%")
         report.note(spread)
     report.add(
-        "750 photographs, each by the model that it was held back from, 1,000-way",
+        "750 photographs, each by the model that it was held back from, 750-way",
         float(np.mean(np.concatenate(right)) * 100),
         "%",
     )
@@ -250,9 +250,9 @@ def rejection(report: Report, model: Judged, images: Any, wordnet: WordNet) -> N
     report.add("none of these: FPR95", 100 * fpr95(highest[inside], highest[~inside]), "%")
 
 
-def mixture(report: Report, model: Judged, data: Path, wordnet: WordNet) -> None:
+def mixture(report: Report, model: Judged, images: Any, wordnet: WordNet) -> None:
     """Report which share of a balanced set the half of a vocabulary takes that is given by example pictures."""
-    pictures, ids = tiny_images(data)
+    pictures, ids = images
     known = sorted(set(ids))
     chosen = [known[number] for number in np.random.default_rng(0).permutation(len(known))[:40]]
     by_pictures = set(chosen[::2])
@@ -305,7 +305,7 @@ def main() -> None:
     photograph_accuracy(report, model, data, wordnet)
     video_accuracy(report, model, data)
     rejection(report, model, images, wordnet)
-    mixture(report, model, data, wordnet)
+    mixture(report, model, images, wordnet)
     if asked.left_out:
         left_out_accuracy(report, asked.left_out, images, wordnet, data)
     raise SystemExit(report.finish(asked.json))

@@ -13,7 +13,7 @@ from edgezsl.errors import InputError, Place
 if TYPE_CHECKING:
     from pathlib import Path
 
-_BLOCK = 1 << 20  # bytes
+_BLOCK = 8 << 20  # bytes hashed at once, outside Python's lock: whatever is loaded meanwhile is held up this seldom
 
 
 def read_regular(path: Path, *, max_bytes: int, error: type[InputError], follow: bool = True) -> bytes:

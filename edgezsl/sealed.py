@@ -6,7 +6,6 @@ It does not know what the files mean.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import stat
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgezsl.errors import InputError, Place, shown
-from edgezsl.files import flush_folder, read_regular, sibling, write_durably
+from edgezsl.files import file_digest, flush_folder, read_regular, sibling, write_durably
 from edgezsl.records import parse_json, sha256_hex
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 LARGEST_INDEX = 16 << 20  # bytes
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_BLOCK = 8 << 20  # bytes hashed at once, outside Python's lock: whatever is loaded meanwhile is held up this seldom
 _MOST_NAMED = 5  # files that a refusal names
 
 
@@ -147,14 +145,11 @@ class SealedFormat:
             return "is not a regular file"
         if found.st_size != entry.bytes:
             return f"has {found.st_size:,} bytes, the {self.listing} says {entry.bytes:,}"
-        digest = hashlib.sha256()
         try:
-            with path.open("rb") as file:
-                while block := file.read(_BLOCK):
-                    digest.update(block)
+            digest = file_digest(path)
         except OSError as cause:
             return f"cannot be read ({cause.strerror})"
-        return None if digest.hexdigest() == entry.sha256 else f"has another digest than the {self.listing} says"
+        return None if digest == entry.sha256 else f"has another digest than the {self.listing} says"
 
     def read(self, folder: Path, name: str, entry: FileEntry | None, *, owner: str) -> bytes:
         """Return the bytes of a listed file, verified again: these are the bytes to use.

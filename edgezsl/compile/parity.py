@@ -200,13 +200,10 @@ def measure_parity(
             engine.close()
     held = _held_bounds(bounds, pictures)
     right = _right_rows(answers.labels, reference.prototypes, skipped, reference.vocabulary)
-    measured = {}
-    for name in engines if answers.model else ():
-        model, export = np.concatenate(answers.model), np.concatenate(answers.export[name])
-        figures = agreement_figures(model, export)
-        figures |= class_figures(model, export, reference.prototypes, right, answers.photographs)
-        broken = tuple(bound for bound, least in held.items() if figures.get(bound, least) < least)
-        measured[name] = EngineParity(descriptions[name], figures, broken, latencies[name])
+    measured = {
+        name: _engine_parity(name, answers, reference, right, held, (descriptions[name], latencies[name]))
+        for name in (engines if answers.model else ())
+    }
     few = len(answers.model) < FEWEST_IMAGES or len(set(answers.photographs)) < FEWEST_PHOTOGRAPHS
     failed = bool(refused) or any(engine.broken for engine in measured.values())
     return ParityReport(
@@ -224,6 +221,22 @@ def measure_parity(
         vocabulary=reference.vocabulary,
         bytes={"model": reference.bytes, "export": bundle.manifest.files[_encoder(bundle, precision)].bytes},
     )
+
+
+def _engine_parity(
+    name: str,
+    answers: _Answers,
+    reference: Reference,
+    right: NDArray[np.intp] | None,
+    held: Mapping[str, float],
+    found: tuple[str, dict[str, float]],
+) -> EngineParity:
+    """Return how well one engine says what the model says; `found` is its description and its latency."""
+    model, export = np.concatenate(answers.model), np.concatenate(answers.export[name])
+    figures = agreement_figures(model, export)
+    figures |= class_figures(model, export, reference.prototypes, right, answers.photographs)
+    broken = tuple(bound for bound, least in held.items() if figures.get(bound, least) < least)
+    return EngineParity(found[0], figures, broken, found[1])
 
 
 def _held_bounds(bounds: Bounds, pictures: Pictures) -> dict[str, float]:

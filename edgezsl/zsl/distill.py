@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors.torch import load, save
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import nn
 from torch.nn import functional
 
@@ -207,10 +208,9 @@ class Distiller:
 
     def restore(self, checkpoint: Path) -> None:
         """Go on from a checkpoint of the same schedule."""
-        data = checkpoint.read_bytes()
-        tensors = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        self.step = json.loads(header["__metadata__"]["edgezsl"])["step"]
+        with safe_open(checkpoint, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            self.step = json.loads(file.metadata()["edgezsl"])["step"]
         self.pupil.load_state_dict(
             {name.removeprefix("pupil."): value for name, value in tensors.items() if name.startswith("pupil.")}
         )
