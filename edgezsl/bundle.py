@@ -145,13 +145,20 @@ class Bundle:
     digest: str
 
     @classmethod
-    def open(cls, folder: Path) -> Bundle:
+    def open(cls, folder: Path | None = None) -> Bundle:
         """Open a bundle, verifying the length and digest of every file.
 
+        Args:
+            folder: The bundle's folder, or None for the model that comes with edgezsl.
+
         Raises:
+            InputError: When none was given and this installation carries none.
             BundleError: When the folder is not a bundle, or files are missing, altered or not listed.
             ContractError: When the manifest's contract or space is out of range.
         """
+        from edgezsl.catalogue import builtin_folder  # with the reader of YAML, which a bundle does not need
+
+        folder = folder or builtin_folder("bundle")
         try:
             return cls._open(folder)
         except OSError as cause:

@@ -77,11 +77,11 @@ def builtin_folder(kind: Literal["bundle", "model"], *, package: Path = _PACKAGE
     folder = package / "builtin" / kind
     if not folder.is_dir():
         raise InputError(
-            f"no {kind} was given, and this version carries none of its own",
+            f"no {kind} was given, and the one that comes with edgezsl is missing from this installation",
             code=f"no_{kind}",
             where=Place(str(folder)),
             expected=f"the folder of a {kind}",
-            hint=f"give the {kind} that you mean, or install a version that comes with one",
+            hint=f"install edgezsl again, or give the folder of the {kind} that you mean",
         )
     return folder
 

@@ -38,7 +38,7 @@ class StationSettings:
     Attributes:
         source: A source's URI.
         classes: A class file or class pack.
-        bundle: A bundle's folder.
+        bundle: A bundle's folder, or None for the model that comes with edgezsl.
         engine: `auto` or an engine's name.
         threads: Threads of the engine, or None for the device profile's.
         precision: Which encoder of the bundle, or None for its default.
@@ -50,7 +50,7 @@ class StationSettings:
 
     source: str
     classes: Path
-    bundle: Path
+    bundle: Path | None = None
     engine: str = "auto"
     threads: int | None = None
     precision: str | None = None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgezsl.cli.options import BundleOption, ClassFileArgument, JsonOption, ThreadsOption, bundle_folder
+from edgezsl.cli.options import BundleOption, ClassFileArgument, JsonOption, ThreadsOption
 from edgezsl.cli.say import say, say_json
 
 
@@ -26,7 +26,7 @@ def embed(
     from edgezsl.runtime.text import SemanticCache
 
     class_file = ClassFile.open(classes)
-    embedder = ClassEmbedder(Bundle.open(bundle_folder(bundle)), SemanticCache(), threads=threads)
+    embedder = ClassEmbedder(Bundle.open(bundle), SemanticCache(), threads=threads)
     prototypes = embedder.embed(class_file, classes.parent)
     if not dry_run:
         prototypes.write(out)
@@ -60,7 +60,7 @@ def check(
     from edgezsl.runtime.text import SemanticCache
 
     class_file = ClassFile.open(classes)
-    embedder = ClassEmbedder(Bundle.open(bundle_folder(bundle)), SemanticCache(), threads=threads)
+    embedder = ClassEmbedder(Bundle.open(bundle), SemanticCache(), threads=threads)
     findings = lint(class_file, classes.parent, embedder, near=near)
     if json:
         say_json({"classes": len(class_file.entries), "findings": [finding.to_json() for finding in findings]})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgezsl.cli.options import BundleOption, JsonOption, bundle_folder
+from edgezsl.cli.options import BundleOption, JsonOption
 from edgezsl.cli.say import console, say, say_facts, say_json, say_table
 from edgezsl.errors import EdgezslError
 
@@ -40,11 +40,10 @@ def demo(
     from edgezsl.demo.script import script_of
     from edgezsl.demo.show import NEXT_COMMAND, DemoSettings, run_demo
 
-    folder = bundle_folder(bundle)
     photographs, missing = find_photographs()
     file = ReportFile.open(out)
     settings = DemoSettings(
-        bundle=folder,
+        bundle=bundle,
         seconds=seconds,
         missing=missing,
         command=_typed("edgezsl demo", bundle, "--out", str(out), "--seconds", f"{seconds:g}"),

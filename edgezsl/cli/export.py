@@ -55,7 +55,6 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Turn a model into a bundle, and prove that the bundle says what the model says."""
-    from edgezsl.catalogue import builtin_folder
     from edgezsl.compile.export import ExportSettings
     from edgezsl.compile.export import export as run_export
     from edgezsl.compile.graph import require_onnx
@@ -64,7 +63,7 @@ def export(
     if int8 and fp32:
         raise typer.BadParameter("give one of --int8 and --fp32")
     settings = ExportSettings(
-        model=model or builtin_folder("model"),
+        model=model,
         out=out,
         recipe=recipe,
         precision="int8" if int8 else "fp32" if fp32 else None,

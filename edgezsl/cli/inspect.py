@@ -19,11 +19,17 @@ _MOST_NAMES = 12
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A bundle's folder, a class pack (.safetensors) or a class file.")],
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A bundle's folder, a class pack (.safetensors) or a class file; default: the model of edgezsl.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Show what a bundle, a class pack or a class file holds, after verifying it."""
-    if path.is_dir():
+    if path is None or path.is_dir():
         report, facts = _bundle(path)
     elif path.suffix == ".safetensors":
         report, facts = _pack(path)
@@ -35,7 +41,7 @@ def inspect(
         say_facts(facts)
 
 
-def _bundle(path: Path) -> tuple[dict[str, Any], Iterable[tuple[str, object]]]:
+def _bundle(path: Path | None) -> tuple[dict[str, Any], Iterable[tuple[str, object]]]:
     from edgezsl.bundle import Bundle
 
     bundle = Bundle.open(path)

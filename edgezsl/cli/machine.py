@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgezsl.cli.options import BundleOption, JsonOption, ThreadsOption, bundle_folder
+from edgezsl.cli.options import BundleOption, JsonOption, ThreadsOption
 from edgezsl.cli.say import console, say, say_facts, say_json, say_table
 
 devices = typer.Typer(help="The boards that edgezsl knows; without a command, lists them.")
@@ -97,7 +97,7 @@ def bench(
 
     installed = installed_engines()
     chosen = [choose_engine(name, (), installed, "bench").name for name in engine or installed]
-    steps = run_bench(Bundle.open(bundle_folder(bundle)), chosen, runs=runs, threads=threads, classes=classes)
+    steps = run_bench(Bundle.open(bundle), chosen, runs=runs, threads=threads, classes=classes)
     said = console(stderr=True)
     for step in track(
         steps, "timing", total=runs + WARM_UP + 1, console=said, transient=True, disable=not said.is_terminal

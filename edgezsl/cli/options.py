@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they mean when they are not given."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from edgezsl.errors import InputError
-
 BundleOption = Annotated[
     Path | None,
-    typer.Option("--bundle", "-b", help="The model: a bundle's folder.", show_default=False),
+    typer.Option(
+        "--bundle", "-b", help="The model: a bundle's folder; default: the model of edgezsl.", show_default=False
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 ThreadsOption = Annotated[
@@ -19,19 +19,3 @@ ThreadsOption = Annotated[
     typer.Option("--threads", min=1, help="Threads of the engine; default: what suits the device.", show_default=False),
 ]
 ClassFileArgument = Annotated[Path, typer.Argument(metavar="CLASSES", help="A class file (classes.yaml).")]
-
-
-def bundle_folder(given: Path | None) -> Path:
-    """Return the folder of the bundle to use.
-
-    Raises:
-        InputError: When none was given: this version carries no model of its own.
-    """
-    if given is None:
-        raise InputError(
-            "no model was given, and this version carries none of its own",
-            code="no_bundle",
-            expected="--bundle DIR",
-            hint="build one in a checkout with `make reference`, then give --bundle build/reference",
-        )
-    return given

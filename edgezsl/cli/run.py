@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgezsl.cli.options import BundleOption, ThreadsOption, bundle_folder
+from edgezsl.cli.options import BundleOption, ThreadsOption
 from edgezsl.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run(
     settings = StationSettings(
         source=_one_source(camera, source),
         classes=classes,
-        bundle=bundle_folder(bundle),
+        bundle=bundle,
         engine=engine,
         threads=threads,
         precision=precision,

@@ -61,7 +61,7 @@ class ExportSettings:
     """What is exported, and how.
 
     Attributes:
-        model: The model directory.
+        model: The model directory, or None for the model that comes with edgezsl.
         out: The bundle's folder, or None for one named after model and precision, in the working directory.
         recipe: A recipe's name or file, or None for the model's own.
         precision: `fp32` or `int8`, or None for what the recipe says.
@@ -73,7 +73,7 @@ class ExportSettings:
         allow_broken_parity: Whether a broken bound is recorded instead of refused.
     """
 
-    model: Path
+    model: Path | None = None
     out: Path | None = None
     recipe: str | None = None
     precision: Precision | None = None

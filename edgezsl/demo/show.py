@@ -46,8 +46,8 @@ class DemoSettings:
     """How to show it.
 
     Attributes:
-        bundle: The model: a bundle's folder.
         seconds: How long the camera shows.
+        bundle: The model: a bundle's folder, or None for the one that comes with edgezsl.
         fps: Its frames a second.
         size: Height and width of its frames, pixels.
         seed: Of its movements and its noise.
@@ -58,8 +58,8 @@ class DemoSettings:
         next_command: What to type next, for the report.
     """
 
-    bundle: Path
     seconds: float
+    bundle: Path | None = None
     fps: float = FPS
     size: tuple[int, int] = FRAME_SIZE
     seed: int = 7

@@ -177,13 +177,20 @@ class Model:
     digest: str
 
     @classmethod
-    def open(cls, folder: Path) -> Model:
+    def open(cls, folder: Path | None = None) -> Model:
         """Open a model directory, verifying the length and digest of every file.
 
+        Args:
+            folder: The directory, or None for the model that comes with edgezsl.
+
         Raises:
+            InputError: When none was given and this installation carries none.
             ModelError: When the folder is not a model directory, or files are missing, altered or not listed.
             ContractError: When its contract or space is out of range.
         """
+        from edgezsl.catalogue import builtin_folder  # with the reader of YAML, which a bundle does not need
+
+        folder = folder or builtin_folder("model")
         try:
             value, data = _SEALED.read_index(folder)
             facts = ModelFacts.from_json(value, file=str(folder / MODEL_FILE))

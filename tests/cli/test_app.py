@@ -133,12 +133,6 @@ def test_classes_are_swapped_while_it_runs_and_a_bad_file_is_refused(started, sm
     assert "1 swaps, 1 refusals" in process.stderr.read()
 
 
-def test_without_a_bundle_run_says_how_to_build_one(classes):
-    done = edgezsl("run", "--camera", "0", "--classes", classes)
-    assert done.returncode == 1
-    assert "make reference" in done.stderr
-
-
 def test_a_lost_or_absent_source_ends_with_status_1_and_one_line(small_bundle, classes):
     done = edgezsl("run", "--source", "no/such.mp4", "--classes", classes, "--bundle", small_bundle.folder)
     assert done.returncode == 1
