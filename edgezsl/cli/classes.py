@@ -68,4 +68,4 @@ def check(
     for finding in findings:
         place = f"{classes}:{finding.line}" if finding.line else str(classes)
         say(f"{place}: {finding.message}; {finding.hint}")
-    say(f"{classes}: {len(class_file.entries)} classes, {len(findings)} findings")
+    say(f"{classes}: {len(class_file.entries)} classes, findings: {len(findings)}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import unicodedata
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -22,7 +24,6 @@ from edgezsl.runtime.token_table import table_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -76,7 +77,7 @@ def model_files(trained: TrainedModel, recipe: Recipe, training: TrainingRecipe,
         SEMANTIC_MAP: with_half_weights(
             onnx_bytes(_Map(trained.side.map).eval(), semantics, "semantics", "vectors", recipe.opset)
         ),
-        TOKEN_TABLE: table_bytes(table, weights),
+        TOKEN_TABLE: table_bytes(np.where(_foreign_tokens(tokenizer, len(table))[:, None], 0, table), weights),
         TOKENIZER: plain_tokenizer(tokenizer),
     }
 
@@ -157,6 +158,20 @@ def onnx_bytes(module: nn.Module, example: Tensor, taken: str, given: str, opset
             dynamo=False,
         )
     return graph_bytes(stripped(load_graph(buffer.getvalue(), given)))
+
+
+def _foreign_tokens(tokenizer: Any, count: int) -> NDArray[np.bool_]:
+    """Return which of `count` tokens no text of the training held: other scripts than Latin, marks such as `[PAD]`.
+
+    Their rows were never trained. As zeros they say nothing, and a class of nothing else is refused, not guessed.
+    """
+    foreign = np.zeros(count, bool)
+    for token, number in tokenizer.get_vocab().items():
+        text = token.removeprefix("##")
+        mark = text.startswith("[") and text.endswith("]") and len(text) > len("[]")
+        script = any(letter.isalpha() and not unicodedata.name(letter, "").startswith("LATIN") for letter in text)
+        foreign[number] = mark or script
+    return foreign
 
 
 def plain_tokenizer(tokenizer: Any) -> bytes:

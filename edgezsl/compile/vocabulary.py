@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def everyday_prototypes(bundle: Bundle) -> ClassPrototypes | None:
-    """Return the prototypes of everyday names, or None where the model embeds no words.
+    """Return the prototypes of the everyday names that a model knows, or None where it knows fewer than two.
 
     Raises:
         EngineError: When the class side does not run.
@@ -27,7 +27,13 @@ def everyday_prototypes(bundle: Bundle) -> ClassPrototypes | None:
     """
     if "words" not in bundle.manifest.semantics.kinds:
         return None
-    return _embedded(bundle, _named(EVERYDAY_NAMES, "everyday names"), Path())
+    embedder = _embedder(bundle)
+    try:
+        semantics = embedder.text_encoder().encode(list(EVERYDAY_NAMES))
+    finally:
+        embedder.close()
+    known = [name for name, row in zip(EVERYDAY_NAMES, semantics, strict=True) if row.any()]
+    return _embedded(bundle, _named(known, "everyday names"), Path()) if len(known) > 1 else None
 
 
 def parity_prototypes(
@@ -39,7 +45,7 @@ def parity_prototypes(
         bundle: Embeds them.
         classes: A class file, or None.
         labels: The labels of the images; they are the classes where there is no class file.
-        everyday: The classes where there is neither; None where the model embeds no words.
+        everyday: The classes where there is neither; None where the model knows no such names.
 
     Returns:
         The classes, or None; and what they are, or why there are none.
@@ -56,7 +62,7 @@ def parity_prototypes(
         return _embedded(bundle, _named(labels, "labels"), Path()), f"{len(labels)} labels"
     if everyday is not None:
         return everyday, f"{len(everyday)} everyday names"
-    return None, "the model embeds no words, and no classes were given"
+    return None, "the model knows no everyday names, and no classes were given"
 
 
 def _named(names: Sequence[str], where: str) -> ClassFile:
@@ -64,8 +70,12 @@ def _named(names: Sequence[str], where: str) -> ClassFile:
 
 
 def _embedded(bundle: Bundle, classes: ClassFile, folder: Path) -> ClassPrototypes:
-    embedder = ClassEmbedder(bundle, SemanticCache(), threads=1)
+    embedder = _embedder(bundle)
     try:
         return embedder.embed(classes, folder)
     finally:
         embedder.close()
+
+
+def _embedder(bundle: Bundle) -> ClassEmbedder:
+    return ClassEmbedder(bundle, SemanticCache(), threads=1)

@@ -27,7 +27,7 @@ from edgezsl.runtime.text import TextEncoder
 from edgezsl.runtime.token_table import TokenTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -179,7 +179,7 @@ class ClassEmbedder:
             (text for of_class in texts.values() for text in of_class), lambda new: self.text_encoder().encode(new)
         )
         return [
-            unit(np.mean([known[text] for text in texts[entry.name]], axis=0))
+            _of_texts([known[text] for text in texts[entry.name]], entry)
             if entry.kind == "words"
             else self._attribute_vector(entry)
             for entry in entries
@@ -248,6 +248,20 @@ def class_texts(entry: ClassEntry, templates: Iterable[str]) -> list[str]:
     """Return every text of a class given by words: name and synonyms in each template, then the descriptions."""
     named = [template.replace(SLOT, name) for name in (entry.name, *entry.synonyms) for template in templates]
     return [*named, *entry.descriptions]
+
+
+def _of_texts(embeddings: Sequence[NDArray[np.float32]], entry: ClassEntry) -> NDArray[np.float32]:
+    """Return the semantic embedding `(A,)` of a class from those of its texts; one of zeros knew no word of its text."""
+    mean = np.mean(embeddings, axis=0)
+    if not mean.any():
+        raise ClassFileError(
+            f"the model knows no word of the class {shown(entry.name)}",
+            code="unknown_words",
+            where=entry.place,
+            expected="words that the model was trained on",
+            hint="describe it in other words, in the model's language, or give pictures",
+        )
+    return unit(mean)
 
 
 def unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:

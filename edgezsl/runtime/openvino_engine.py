@@ -36,9 +36,10 @@ class OpenVinoEngine:
         bundle: Gives contract, space and batch.
         encoder: The precision of the encoder's file.
         description: What it is, for people.
+        how: How the file is computed, where there is more to say than in which arithmetic.
     """
 
-    def __init__(self, compiled: Any, bundle: Bundle, encoder: str, *, description: str) -> None:
+    def __init__(self, compiled: Any, bundle: Bundle, encoder: str, *, description: str, how: str = "") -> None:
         contract = bundle.manifest.contract
         self._request: Any = compiled.create_infer_request()
         self._contract = contract
@@ -48,7 +49,7 @@ class OpenVinoEngine:
         self.dtype: PixelType = contract.dtype
         self.precision = inside if encoder == "fp32" else encoder
         self.encoder = encoder
-        self.description = f"{description}, {encoder} file in {self.precision}"
+        self.description = f"{description}, {encoder} file {how or f'in {self.precision}'}"
 
     @classmethod
     def open(
@@ -75,15 +76,16 @@ class OpenVinoEngine:
             settings["INFERENCE_NUM_THREADS"] = threads
         if arithmetic:
             settings["INFERENCE_PRECISION_HINT"] = arithmetic
-        why = ", as bf16 failed the golden test" if arithmetic else ""
+        how = "in fp32, as bf16 failed the golden test" if arithmetic else ""
         if encoder.startswith("int8") and _int8_overflows():
             settings["LP_TRANSFORMS_MODE"] = "NO"  # measured on a MobileNetV2: cosine 0.56 with it, 0.995 without
-            why = ", computed in float: this processor's INT8 overflows"
+            how = "computed in float, as this processor's INT8 overflows"
         try:
             core = openvino.Core()
             compiled = core.compile_model(core.read_model(data), "CPU", settings)
             version = openvino.__version__.split("-")[0]
-            engine = cls(compiled, bundle, encoder, description=f"openvino {version}, {threads or 'all'} threads{why}")
+            called = f"openvino {version}, {threads or 'all'} threads"
+            engine = cls(compiled, bundle, encoder, description=called, how=how)
             contract = bundle.manifest.contract
             inputs = [_name(port, contract.input) for port in compiled.inputs]
             outputs = [_name(port, contract.output) for port in compiled.outputs]

@@ -212,7 +212,7 @@ def test_a_model_without_words_has_no_means_and_says_what_was_skipped(place, qui
     write_conv_model(tmp_path / "silent", words=False)
     result, _ = exported(replace(quick, model=tmp_path / "silent", out=tmp_path / "out"))
     assert result.bundle.manifest.space.image_mean is None
-    assert "embeds no words" in result.report.skipped["top1_agreement"]
+    assert "knows no everyday names" in result.report.skipped["top1_agreement"]
 
 
 def test_labels_give_the_classes_and_the_accuracy(place, quick, tmp_path):
@@ -274,6 +274,6 @@ def test_a_graph_with_its_number_of_frames_built_in_is_refused_for_another(quick
 def test_the_built_in_model_is_found_or_said_to_be_absent(tmp_path):
     (tmp_path / "builtin" / "model").mkdir(parents=True)
     assert builtin_folder("model", package=tmp_path) == tmp_path / "builtin" / "model"
-    with pytest.raises(InputError, match="carries none of its own") as caught:
+    with pytest.raises(InputError, match="is missing from this installation") as caught:
         builtin_folder("bundle", package=tmp_path)
     assert caught.value.code == "no_bundle"

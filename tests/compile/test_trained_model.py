@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from edgezsl import Bundle, ClassEmbedder, ClassFile, Preprocessor, open_engine
@@ -22,7 +23,7 @@ from edgezsl.zsl.recipe import TrainingRecipe
 from edgezsl.zsl.token_table import TableSide
 
 DIM, WIDTH = 16, 6
-WORDS = ("[CLS]", "[SEP]", "[UNK]", "red", "green", "blue", "ball", "cat")
+WORDS = ("[CLS]", "[SEP]", "[UNK]", "red", "green", "blue", "ball", "cat", "猫", "кот", "café")
 
 
 def tokenizer():
@@ -81,6 +82,12 @@ def test_the_map_gives_unit_rows_as_the_module_does(model, trained):
         expected = trained.side(semantics).numpy()
     (got,) = graph.run({"semantics": semantics.numpy()})
     assert np.allclose(got, expected, atol=2e-3)
+
+
+def test_tokens_that_no_text_of_the_training_held_are_zero(model):
+    rows = load(model.read(TOKEN_TABLE))["table"]
+    known = {word for word, row in zip(WORDS, rows, strict=True) if row.any()}
+    assert known == {"red", "green", "blue", "ball", "cat", "café"}
 
 
 def test_the_tokenizer_adds_nothing(model):

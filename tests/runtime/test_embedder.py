@@ -123,9 +123,9 @@ def test_the_templates_of_the_file_take_the_place_of_the_bundles(small_bundle):
     np.testing.assert_allclose(rows[0], mapped(unit(red + cyan) + red), atol=1e-6)
 
 
-def test_a_text_without_any_known_word_is_refused_as_it_would_answer_nothing(small_bundle):
+def test_a_class_without_any_known_word_is_refused_as_it_would_answer_nothing(small_bundle):
     fault = refusal(small_bundle, "- red\n- zebra\n")
-    assert (fault.code, fault.where.line, fault.where.field) == ("no_direction", 2, "[1]")
+    assert (fault.code, fault.where.line, fault.where.field) == ("unknown_words", 2, "[1]")
 
 
 # --- attributes, vectors ---------------------------------------------------------------------------------------------
