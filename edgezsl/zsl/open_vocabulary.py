@@ -176,7 +176,7 @@ class Training:
         if kept.exists():
             side.load_state_dict(load(kept.read_bytes()))
         else:
-            for step in train_table(side, words, tokens, space.rows, schedule, seed=self._recipe.seed):
+            for step in train_table(side, words, tokens, schedule, seed=self._recipe.seed):
                 if step % _EVERY == 0 or step == schedule.steps:
                     yield TrainingStep("class side", step, schedule.steps)
             write_durably(kept, save(side.state_dict()))

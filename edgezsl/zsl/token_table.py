@@ -37,8 +37,6 @@ class TableSchedule:
         map_rate: Highest learning rate of the map.
         weight_decay: Of the map.
         dropout: Of the map's inner layer.
-        class_weight: Of the cross-entropy over known classes; the distance to the target counts 4.
-        temperature: Of that cross-entropy.
         warmup: Steps.
         frequency: a of the token weight a / (a + p), p the token's share of a corpus.
     """
@@ -47,17 +45,12 @@ class TableSchedule:
     hidden: int = 768
     steps: int = 6000
     batch: int = 256
-    table_rate: float = 3e-4
+    table_rate: float = 1e-3
     map_rate: float = 2e-3
     weight_decay: float = 0.01
-    dropout: float = 0.3
-    class_weight: float = 0.25
-    temperature: float = 0.05
+    dropout: float = 0.1
     warmup: int = 100
     frequency: float = 3e-4
-
-
-_TARGET_WEIGHT = 4.0
 
 
 class TableSide(nn.Module):
@@ -123,12 +116,11 @@ def train_table(
     side: TableSide,
     words: WordTargets,
     tokens: Sequence[Sequence[NDArray[np.int64]]],
-    rows: NDArray[np.floating],
     schedule: TableSchedule,
     *,
     seed: int,
 ) -> Iterator[int]:
-    """Train a class side; yields the number of steps done.
+    """Train a class side to put each text where it belongs, by cosine; yields the number of steps done.
 
     A class of several texts is the mean of their embeddings on a device, so half of the batch are random mixtures of two
     texts of the same target.
@@ -137,7 +129,6 @@ def train_table(
         side: What is trained.
         words: Where texts belong.
         tokens: For each target and text, its token ids.
-        rows: `(C, D)` unit rows of the known classes.
         schedule: The schedule.
         seed: Of what is drawn.
     """
@@ -146,8 +137,7 @@ def train_table(
     table: torch.optim.Optimizer = torch.optim.SparseAdam(list(side.table.parameters()), schedule.table_rate)
     mapping = torch.optim.AdamW(side.map.parameters(), schedule.map_rate, weight_decay=schedule.weight_decay)
     share = words.weights / words.weights.sum()
-    targets, classes = torch.from_numpy(words.targets), torch.from_numpy(words.classes)
-    known = torch.tensor(rows, dtype=torch.float32)
+    targets = torch.from_numpy(words.targets)
     side.train()
     for step in range(schedule.steps):
         slope = min(1.0, (step + 1) / schedule.warmup) * 0.5 * (1 + np.cos(np.pi * step / schedule.steps))
@@ -157,14 +147,9 @@ def train_table(
         drawn = rng.choice(len(share), schedule.batch, p=share)
         prototypes = side(_mixtures(side, [tokens[one] for one in drawn], rng))
         distance = 1 - (prototypes * targets[drawn]).sum(1).mean()
-        named = classes[drawn] >= 0
-        logits = prototypes[named] @ known.T / schedule.temperature
-        loss = _TARGET_WEIGHT * distance + schedule.class_weight * functional.cross_entropy(
-            logits, classes[drawn][named]
-        )
         table.zero_grad()
         mapping.zero_grad()
-        torch.autograd.backward(loss)
+        torch.autograd.backward(distance)
         table.step()
         mapping.step()
         yield step + 1

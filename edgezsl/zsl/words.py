@@ -57,13 +57,11 @@ class WordTargets:
         texts: For each target, the texts that mean it; each may stand alone.
         targets: `(T, D)` float32 unit rows.
         weights: `(T,)`: how often a target is drawn, relatively.
-        classes: `(T,)` int64: the index of the known class, or -1.
     """
 
     texts: tuple[tuple[str, ...], ...]
     targets: NDArray[np.float32]
     weights: NDArray[np.float64]
-    classes: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,8 @@ class WordWeights:
     """How the sources are weighed; chosen on left-out classes (the built-in model's card).
 
     Attributes:
-        graph_weight: Of targets that the hierarchy supports from below, against 1 for a known class.
+        known_weight: Of known classes: their rows are no guess, and a word for one must find it.
+        graph_weight: Of targets that the hierarchy supports from below.
         far_weight: Of the other nodes.
         visual_weight: Of names with visual vectors.
         blend: Of the second source beside the first.
@@ -79,6 +78,7 @@ class WordWeights:
         visual_sharpness: γ of the kernel on visual vectors.
     """
 
+    known_weight: float = 4.0
     graph_weight: float = 0.3
     far_weight: float = 0.15
     visual_weight: float = 0.5
@@ -114,9 +114,8 @@ def word_targets(
     text = _text_ridge(vocabulary, known, index, (visual, kept), choices)
     nodes = _node_targets(graph, text(vocabulary.glosses), choices)
     weights = np.where(graph.distance == 0, choices.graph_weight, choices.far_weight)
-    classes = np.full(len(nodes) + int(kept.sum()), -1, np.int64)
-    for number, (node, row) in enumerate(known.items()):
-        nodes[index[node]], weights[index[node]], classes[index[node]] = row, 1.0, number
+    for node, row in known.items():
+        nodes[index[node]], weights[index[node]] = row, choices.known_weight
     for node in left_out:
         if node in index:
             weights[index[node]] = 0.0
@@ -128,7 +127,6 @@ def word_targets(
         ),
         targets=np.concatenate([nodes, names]).astype(np.float32),
         weights=np.concatenate([weights, np.full(int(kept.sum()), choices.visual_weight)]),
-        classes=classes,
     )
 
 

@@ -33,11 +33,10 @@ def vocabulary():
     )
 
 
-def test_a_known_class_keeps_its_row_and_its_number(vocabulary):
+def test_a_known_class_keeps_its_row(vocabulary):
     words = word_targets(vocabulary, KNOWN)
     assert np.allclose(words.targets[1], KNOWN["n2"], atol=1e-6)
-    assert words.classes.tolist() == [-1, 0, 1, -1, -1, -1, -1]
-    assert words.weights[1] == 1.0
+    assert np.argsort(-words.weights, kind="stable")[:2].tolist() == [1, 2], "what is known is drawn most often"
 
 
 def test_every_target_has_length_1_and_its_texts(vocabulary):
@@ -53,7 +52,6 @@ def test_nothing_of_a_left_out_class_is_learned(vocabulary):
     words = word_targets(vocabulary, known, left_out={"n3"})
     assert words.weights[2] == 0
     assert "kitten" not in {text for texts in words.texts[5:] for text in texts}
-    assert 1 not in words.classes
 
 
 def test_a_node_above_lies_between_its_known_children(vocabulary):
@@ -89,7 +87,7 @@ def test_a_class_side_learns_where_words_belong(vocabulary):
     schedule = TableSchedule(width=6, hidden=16, steps=150, batch=16, warmup=5, dropout=0.0)
     side = TableSide(rng.standard_normal((len(ids), 6)), np.ones(len(ids)), DIM, schedule)
     rows = np.stack(list(KNOWN.values()))
-    assert list(train_table(side, words, tokens, rows, schedule, seed=0))[-1] == 150
+    assert list(train_table(side, words, tokens, schedule, seed=0))[-1] == 150
     side.eval()
     with torch.no_grad():
         got = side(side.semantics([tokens[1][0], tokens[2][0]])).numpy()
