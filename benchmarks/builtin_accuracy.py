@@ -77,8 +77,8 @@ class Judged:
     embedder: ClassEmbedder
 
     @classmethod
-    def open(cls, folder: Path) -> Judged:
-        """Open a bundle."""
+    def open(cls, folder: Path | None) -> Judged:
+        """Open a bundle, or the built-in one."""
         bundle = Bundle.open(folder)
         return cls(bundle, ClassEmbedder(bundle, SemanticCache()))
 
@@ -286,7 +286,7 @@ def write_png(path: Path, image: NDArray[np.uint8]) -> None:
 def main() -> None:
     """Measure and print; write JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--bundle", type=Path, default=Path("edgezsl/builtin/bundle"))
+    parser.add_argument("--bundle", type=Path, help="default: the built-in one")
     parser.add_argument("--against", type=Path, help="the same model as fp32")
     parser.add_argument("--left-out", type=Path, help="a folder with the bundles 0 to 4")
     parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"))

@@ -112,7 +112,7 @@ def named(bundle: Bundle, engine: str) -> str:
 def main() -> None:
     """Measure and print; write JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--bundle", type=Path, default=ROOT / "edgezsl" / "builtin" / "bundle")
+    parser.add_argument("--bundle", type=Path, help="default: the built-in one")
     parser.add_argument("--beside", type=Path, nargs="*", default=[ROOT / "build" / "reference"])
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The README's picture: what `edgezsl demo` shows and says, before the class file is edited and after it.
+"""A picture of the demo: what `edgezsl demo` shows and says, before the class file is edited and after it.
 
     python benchmarks/demo_picture.py [--bundle DIR] [--out FILE]
 
@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from edgezsl.catalogue import builtin_folder
 from edgezsl.classes import ClassFile
 from edgezsl.demo.photographs import find_photographs
 from edgezsl.demo.record import DemoReport, Still, called
@@ -36,7 +35,7 @@ FLOORS, PICTURE = (0.63, 0.085), 0.335  # of the height: where the frames of the
 QUALITY = 82
 
 
-def show(bundle: Path) -> DemoReport:
+def show(bundle: Path | None) -> DemoReport:
     """Run the demo to its end."""
     photographs, missing = find_photographs()
     settings = DemoSettings(bundle=bundle, seconds=SECONDS, missing=missing)
@@ -97,12 +96,12 @@ def one_still(axes: Any, still: Still) -> None:
 
 
 def main() -> None:
-    """Run the demo and write the picture."""
+    """Run it and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
-    report = show(asked.bundle or builtin_folder("bundle"))
+    report = show(asked.bundle)
     figure = draw(report)
     figure.savefig(asked.out, format="webp", pil_kwargs={"quality": QUALITY, "method": 6})
     print(f"{asked.out}: {asked.out.stat().st_size / 1000:.0f} kB")

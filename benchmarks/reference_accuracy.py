@@ -29,6 +29,8 @@ from edgezsl.errors import NOWHERE
 from edgezsl.runtime.sources import open_source, read_image
 from edgezsl.runtime.text import SemanticCache
 from edgezsl.scoring import scores
+from edgezsl.zsl.kernel import unit
+from edgezsl.zsl.shaping import shaping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -165,11 +167,11 @@ class Fitting:
     ) -> NDArray[np.float64]:
         """Return the scores `(k, k)` of the left-out classes' photographs, by a map fitted without these classes.
 
-        Row and column i belong to `left_out[i]`; `shape` is that of `reference_fit.shaping`.
+        Row and column i belong to `left_out[i]`; `shape` is that of `edgezsl.zsl.shaping`.
         """
         kept = np.setdiff1d(np.arange(len(self.semantics)), left_out)
         targets = fit.class_targets(self.classifier[kept], shape)
-        rows = fit.SemanticMap.fit(self.semantics[kept], targets, recipe)(self.semantics[left_out])
+        rows = unit(fit.semantic_map(self.semantics[kept], targets, recipe)(self.semantics[left_out]))
         photograph = {label: row for row, label in enumerate(self.labels)}
         result: NDArray[np.float64] = self.embeddings[[photograph[label] for label in left_out]] @ rows.T
         return result
@@ -177,7 +179,7 @@ class Fitting:
 
 def zero_shot(fitting: Fitting) -> dict[str, Any]:
     """Return the 50-way accuracy in percent for each seed, and mean and standard deviation over them."""
-    shape = fit.shaping(fitting.features)
+    shape = shaping(fitting.features, fit.RECIPE.power)
     accuracies = [
         _percent(_right(fitting.left_out_scores(fit.left_out_classes(fitting.labels, seed), shape)))
         for seed in fit.SEEDS
@@ -233,13 +235,13 @@ def select(model: Model) -> None:
     for templates in (("{}",), fit.RECIPE.templates):
         fitting = Fitting.of(model, templates)
         for power in (0.0, 0.25, 0.5, 0.75):
-            shape = fit.shaping(fitting.features, power)
+            shape = shaping(fitting.features, power)
             for sharpness, penalty in product((4.0, 6.0, 8.0), (0.1, 0.3, 1.0)):
                 recipe = replace(fit.RECIPE, sharpness=sharpness, penalty=penalty)
                 right = [_right(fitting.left_out_scores(group, shape, recipe)) for group in groups]
                 accuracy = _percent(np.concatenate(right))
                 print(f"{templates} power {power} sharpness {sharpness} penalty {penalty}: {accuracy:.1f}", flush=True)
-    shape = fit.shaping(fitting.features)
+    shape = shaping(fitting.features, fit.RECIPE.power)
     rows = np.concatenate([fitting.left_out_scores(group, shape) for group in groups])
     for scale in (10, 15, 20, 25, 30):
         logits = scale * rows

@@ -37,11 +37,14 @@ from edgezsl.runtime.golden import LEAST_COSINE
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from edgezsl.runtime.sources import read_image
 from edgezsl.runtime.text import TextEncoder
+from edgezsl.zsl.shaping import shaping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
+
+    from edgezsl.zsl.kernel import KernelRidge
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_OUT = ROOT / "build" / "reference"
@@ -50,6 +53,7 @@ MINILM = ROOT / "build" / "minilm"
 DECIDING_MODULES = (
     *("bundle", "contract", "manifest", "preprocess", "records"),
     *("runtime/embedder", "runtime/golden", "runtime/onnx_engine", "runtime/text", "encoders/minilm"),
+    *("zsl/kernel", "zsl/shaping"),
 )
 DECIDING_PACKAGES = ("numpy", "onnx", "onnxruntime", "opencv-python", "safetensors", "tokenizers", "torch")
 
@@ -130,8 +134,8 @@ def build(data: Path, out: Path) -> Bundle:
     )
     names = fit.class_names(data)
     semantics = fit.class_semantics(names, text_encoder, fit.RECIPE.templates)
-    targets = fit.class_targets(classifier_rows(network), fit.shaping(features))
-    semantic_map = semantic_map_graph(fit.SemanticMap.fit(semantics, targets))
+    targets = fit.class_targets(classifier_rows(network), shaping(features, fit.RECIPE.power))
+    semantic_map = semantic_map_graph(fit.semantic_map(semantics, targets))
     prototypes = _mapper(semantic_map)
 
     space = EmbeddingSpace(
@@ -208,7 +212,7 @@ def feature_graph(network: onnx.ModelProto, mean: NDArray[np.float32] | None = N
     return _onnx_bytes([*kept, *tail], pixels, (output, DIM), list(constants.values()))
 
 
-def semantic_map_graph(fitted: fit.SemanticMap) -> bytes:
+def semantic_map_graph(fitted: KernelRidge) -> bytes:
     """Return the map as a graph: `exp(γ S Aᵀ - γ) C`, which is attention over the anchors A, not normalised."""
     constants = {
         "anchors": fitted.sharpness * fitted.anchors.T,

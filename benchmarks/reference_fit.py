@@ -11,7 +11,7 @@ No photograph of a class that any of the ten seeds leaves out is looked at here:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,8 @@ import numpy as np
 from edgezsl.classes import ClassEntry
 from edgezsl.errors import NOWHERE
 from edgezsl.runtime.embedder import class_texts, unit
+from edgezsl.zsl.kernel import KernelRidge
+from edgezsl.zsl.kernel import unit as unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -106,57 +108,17 @@ def class_semantics(names: Sequence[tuple[str, ...]], encoder: TextEncoder, temp
     return np.stack([unit(part.mean(axis=0)) for part in np.split(rows, ends[:-1])])
 
 
-def shaping(features: NDArray[Any], power: float = RECIPE.power) -> NDArray[np.float64]:
-    """Return `(C / mean eigenvalue + 1)^power`, `(D, D)`, C the covariance of `features (N, D)`."""
-    covariance = np.cov(features.astype(np.float64), rowvar=False)
-    values, vectors = np.linalg.eigh(covariance)
-    scaled = (np.maximum(values, 0) / values.mean() + 1) ** power
-    result: NDArray[np.float64] = (vectors * scaled) @ vectors.T
-    return result
-
-
 def class_targets(classifier: NDArray[Any], shape: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the unit rows `(K, D)` to regress on: classifier rows less their mean, shaped.
 
     Args:
         classifier: `(K, D)`, rows of the classes that are known.
-        shape: `(D, D)` of `shaping`.
+        shape: `(D, D)` of `edgezsl.zsl.shaping`.
     """
-    return _unit((classifier - classifier.mean(axis=0, dtype=np.float64)) @ shape)
+    return unit_rows((classifier - classifier.mean(axis=0, dtype=np.float64)) @ shape)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SemanticMap:
-    """Kernel ridge regression from unit texts to rows (Saunders et al., "Ridge regression learning algorithm in dual variables", ICML 1998).
-
-    Attributes:
-        anchors: `(K, A)`, the semantics it was fitted on.
-        coefficients: `(K, D)`.
-        sharpness: γ.
-    """
-
-    anchors: NDArray[np.float64]
-    coefficients: NDArray[np.float64]
-    sharpness: float
-
-    @classmethod
-    def fit(cls, semantics: NDArray[Any], targets: NDArray[Any], recipe: Recipe = RECIPE) -> SemanticMap:
-        """Fit on unit `semantics (K, A)` and `targets (K, D)`."""
-        anchors = semantics.astype(np.float64)
-        kernel = _kernel(anchors, anchors, recipe.sharpness)
-        coefficients = np.linalg.solve(kernel + recipe.penalty * np.eye(len(anchors)), targets)
-        return cls(anchors, coefficients.round(COEFFICIENT_DIGITS), recipe.sharpness)
-
-    def __call__(self, semantics: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the unit rows `(N, D)` of unit `semantics (N, A)`."""
-        return _unit(_kernel(semantics.astype(np.float64), self.anchors, self.sharpness) @ self.coefficients)
-
-
-def _kernel(left: NDArray[Any], right: NDArray[Any], sharpness: float) -> NDArray[np.float64]:
-    result: NDArray[np.float64] = np.exp(sharpness * (left @ right.T - 1))
-    return result
-
-
-def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    result: NDArray[np.float64] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return result
+def semantic_map(semantics: NDArray[Any], targets: NDArray[Any], recipe: Recipe = RECIPE) -> KernelRidge:
+    """Return the map from unit `semantics (K, A)` to `targets (K, D)`."""
+    fitted = KernelRidge.fit(semantics, targets, sharpness=recipe.sharpness, penalty=recipe.penalty)
+    return replace(fitted, coefficients=fitted.coefficients.round(COEFFICIENT_DIGITS))

@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from edgezsl.errors import ClassFileError, InputError, Place
+from edgezsl.errors import ClassFileError, InputError, Place, shown
+from edgezsl.files import read_regular
 from edgezsl.strict_yaml import Mapping, Node, Sequence, YamlLimits, parse_yaml
 
 Kind = Literal["devices", "export"]
@@ -77,13 +78,45 @@ def builtin_folder(kind: Literal["bundle", "model"], *, package: Path = _PACKAGE
     folder = package / "builtin" / kind
     if not folder.is_dir():
         raise InputError(
-            f"no {kind} was given, and the one that comes with edgezsl is missing from this installation",
+            f"no {kind} was given, and this installation of edgezsl carries none",
             code=f"no_{kind}",
             where=Place(str(folder)),
             expected=f"the folder of a {kind}",
-            hint=f"install edgezsl again, or give the folder of the {kind} that you mean",
+            hint=f"give the folder of the {kind} that you mean, or install a version that comes with one",
         )
     return folder
+
+
+def load_entry(
+    kind: Kind, name_or_path: str | Path, *, called: str, code: str, error: type[InputError]
+) -> tuple[dict[str, Any], Path]:
+    """Return the mapping of an entry by its name, or of one that the user wrote by its path; and its file.
+
+    Args:
+        kind: Which catalogue.
+        name_or_path: A name, or a path: a `Path`, or a string with a `/` or the ending `.yaml`.
+        called: What an entry is called, for errors.
+        code: Of the error for a name that is not in the catalogue.
+        error: The error to raise.
+
+    Raises:
+        InputError: As `error`, when there is no such entry or it breaks the form of one; as itself, when the catalogue
+            of devices is missing.
+    """
+    if isinstance(name_or_path, Path) or "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+    else:
+        known = {entry.stem: entry for entry in entries(kind)}
+        if name_or_path not in known:
+            raise error(
+                f"there is no {called} {shown(name_or_path)}",
+                code=code,
+                expected=", ".join(known) or f"an entry in {kind}/",
+                hint=f"take one of these, or give the path of a {called} of your own",
+            )
+        path = known[name_or_path]
+    data = read_regular(path, max_bytes=LARGEST_ENTRY, error=error)
+    return parse_entry(data, file=str(path), error=error), path
 
 
 def parse_entry(data: bytes, *, file: str, error: type[InputError]) -> dict[str, Any]:

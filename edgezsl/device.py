@@ -14,9 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from edgezsl.catalogue import LARGEST_ENTRY, entries, parse_entry
+from edgezsl.catalogue import entries, load_entry
 from edgezsl.errors import Place, ProfileError, shown
-from edgezsl.files import read_regular
 from edgezsl.records import Fields
 
 FORMAT = "edgezsl-device/1"
@@ -207,20 +206,9 @@ def load_profile(name_or_path: str | Path) -> DeviceProfile:
         ProfileError: When there is no such profile, or it breaks its format.
         InputError: When the catalogue is missing from the installation.
     """
-    if isinstance(name_or_path, Path) or "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
-        path = Path(name_or_path)
-    else:
-        known = {entry.stem: entry for entry in entries("devices")}
-        if name_or_path not in known:
-            raise ProfileError(
-                f"there is no device profile {shown(name_or_path)}",
-                code="unknown_profile",
-                expected=", ".join(known),
-                hint="take one of these, or give the path of a profile of your own",
-            )
-        path = known[name_or_path]
-    data = read_regular(path, max_bytes=LARGEST_ENTRY, error=ProfileError)
-    value = parse_entry(data, file=str(path), error=ProfileError)
+    value, path = load_entry(
+        "devices", name_or_path, called="device profile", code="unknown_profile", error=ProfileError
+    )
     return DeviceProfile.from_fields(Fields(value, Place(str(path)), ProfileError))
 
 

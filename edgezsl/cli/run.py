@@ -19,23 +19,26 @@ if TYPE_CHECKING:
     from edgezsl.runtime.sinks import Sink
     from edgezsl.station import Station
 
+ClassesOption = Annotated[
+    Path, typer.Option("--classes", "-c", help="What to recognise: classes.yaml or classes.safetensors, watched.")
+]
+SourceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        help="Any other source: a video file, a folder or glob of pictures, rtsp://, http://, csi://0, "
+        "a GStreamer pipeline, synthetic:",
+        show_default=False,
+    ),
+]
+
 
 def run(
-    classes: Annotated[
-        Path, typer.Option("--classes", "-c", help="What to recognise: classes.yaml or classes.safetensors, watched.")
-    ],
+    classes: ClassesOption,
     camera: Annotated[
         str | None, typer.Option("--camera", help="A camera by number or device: 0, /dev/video0.", show_default=False)
     ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--source",
-            help="Any other source: a video file, a folder or glob of pictures, rtsp://, http://, csi://0, "
-            "a GStreamer pipeline, synthetic:",
-            show_default=False,
-        ),
-    ] = None,
+    source: SourceOption = None,
     bundle: BundleOption = None,
     jsonl: Annotated[
         str | None, typer.Option("--jsonl", help="Write answers as JSON lines to a file, or - for standard output.")

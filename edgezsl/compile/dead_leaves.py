@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgezsl.errors import missing_extra
+from edgezsl.runtime.opencv import opencv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def dead_leaves(seed: int) -> NDArray[np.uint8]:
     Raises:
         MissingExtraError: When OpenCV is not installed.
     """
-    cv2 = _opencv()
+    cv2 = opencv("making images")
     random = np.random.RandomState(seed)
     height, width = SIZES[seed % len(SIZES)]
     canvas = np.empty((height, width, 3), np.float32)
@@ -151,11 +151,3 @@ def _exposed(random: RandomState, canvas: NDArray[np.float32], cv2: Any) -> NDAr
     noise = np.float32(random.gamma(1.5, 2.5))
     seen += noise * np.stack([_piece(random, _NOISE, *seen.shape[:2]) for _ in range(3)], axis=-1)
     return np.asarray(np.clip(np.rint(seen), 0, 255), np.uint8)
-
-
-def _opencv() -> Any:
-    try:
-        import cv2
-    except ImportError as cause:
-        raise missing_extra("cv2", "quantize", "making images", cause) from cause
-    return cv2

@@ -68,10 +68,8 @@ def check_batch(data: bytes, contract: InputContract, dim: int, batch: Batch, si
     """
     random = np.random.RandomState(0)
     shape = (batch.max, 3, *contract.size)
-    pixels = random.randint(0, 256, shape).astype(contract.dtype)
-    if contract.dtype == "float32":
-        pixels = pixels / 127.5 - 1
-    pixels = pixels.astype(contract.dtype)
+    levels = random.randint(0, 256, shape)
+    pixels = (levels / 127.5 - 1 if contract.dtype == "float32" else levels).astype(contract.dtype)
     hint = "export the model to ONNX with a free first axis, or ask for --batch 1"
     expected = f"a graph that takes {batch.max} frames at once"
     place = Place("the image encoder")

@@ -60,7 +60,7 @@ def load_graph(data: bytes, file: str) -> onnx.ModelProto:
         MissingExtraError: When the package onnx is not installed.
     """
     package = require_onnx()
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no stubs
 
     place = Place(file)
     try:

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from edgezsl.catalogue import LARGEST_ENTRY, entries, parse_entry
+from edgezsl.catalogue import load_entry
 from edgezsl.compile.graph import OPSETS
 from edgezsl.compile.quantize import KEEP_RULES
 from edgezsl.compile.ranges import Calibrator
 from edgezsl.errors import Place, RecipeError, shown
-from edgezsl.files import read_regular
 from edgezsl.records import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from edgezsl.manifest import Precision
 
@@ -128,20 +127,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     Raises:
         RecipeError: When there is no such recipe, or it breaks its format.
     """
-    if isinstance(name_or_path, Path) or "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
-        path = Path(name_or_path)
-    else:
-        known = {entry.stem: entry for entry in entries("export")}
-        if name_or_path not in known:
-            raise RecipeError(
-                f"there is no recipe {shown(name_or_path)}",
-                code="unknown_recipe",
-                expected=", ".join(known) or "a recipe in export/",
-                hint="take one of these, or give the path of a recipe of your own",
-            )
-        path = known[name_or_path]
-    data = read_regular(path, max_bytes=LARGEST_ENTRY, error=RecipeError)
-    value = parse_entry(data, file=str(path), error=RecipeError)
+    value, path = load_entry("export", name_or_path, called="recipe", code="unknown_recipe", error=RecipeError)
     return Recipe.from_fields(Fields(value, Place(str(path)), RecipeError))
 
 

@@ -70,7 +70,7 @@ def model_files(trained: TrainedModel, recipe: Recipe, training: TrainingRecipe,
     """
     pixels = torch.zeros(1, 3, training.side, training.side)
     semantics = torch.zeros(1, training.class_side.width)
-    encoder = trained.encoder.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    encoder = trained.encoder.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]  # its stub knows no memory format
     table, weights = trained.side.table.weight.detach().numpy(), trained.side.weights.numpy()
     return {
         IMAGE_ENCODER: with_half_weights(onnx_bytes(encoder, pixels, INPUT, OUTPUT, recipe.opset)),

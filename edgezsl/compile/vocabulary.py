@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,13 +28,10 @@ def everyday_prototypes(bundle: Bundle) -> ClassPrototypes | None:
     """
     if "words" not in bundle.manifest.semantics.kinds:
         return None
-    embedder = _embedder(bundle)
-    try:
+    with _embedder(bundle) as embedder:
         semantics = embedder.text_encoder().encode(list(EVERYDAY_NAMES))
-    finally:
-        embedder.close()
-    known = [name for name, row in zip(EVERYDAY_NAMES, semantics, strict=True) if row.any()]
-    return _embedded(bundle, _named(known, "everyday names"), Path()) if len(known) > 1 else None
+        known = [name for name, row in zip(EVERYDAY_NAMES, semantics, strict=True) if row.any()]
+        return embedder.embed(_named(known, "everyday names"), Path()) if len(known) > 1 else None
 
 
 def parity_prototypes(
@@ -70,12 +68,9 @@ def _named(names: Sequence[str], where: str) -> ClassFile:
 
 
 def _embedded(bundle: Bundle, classes: ClassFile, folder: Path) -> ClassPrototypes:
-    embedder = _embedder(bundle)
-    try:
+    with _embedder(bundle) as embedder:
         return embedder.embed(classes, folder)
-    finally:
-        embedder.close()
 
 
-def _embedder(bundle: Bundle) -> ClassEmbedder:
-    return ClassEmbedder(bundle, SemanticCache(), threads=1)
+def _embedder(bundle: Bundle) -> closing[ClassEmbedder]:
+    return closing(ClassEmbedder(bundle, SemanticCache(), threads=1))

@@ -45,7 +45,7 @@ class TokenTable:
     ) -> None:
         tokens = tokenizer.get_vocab_size()
         factor = weight if scale is None else weight * scale if scale.shape == weight.shape else None
-        if rows.ndim != 2 or weight.shape != (len(rows),) or factor is None or len(rows) < tokens:  # noqa: PLR2004
+        if rows.ndim != 2 or weight.shape != (len(rows),) or factor is None or len(rows) < tokens:  # noqa: PLR2004  # a matrix
             raise EngineError(
                 f"the token table is {rows.shape} with weights {weight.shape}",
                 code="bad_token_table",

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from edgezsl.files import write_durably
 from edgezsl.records import canonical_json
+from edgezsl.zsl.shaping import shaping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,21 +66,15 @@ class TeacherSpace:
     ) -> TeacherSpace:
         """Return the space of D = `dim` dimensions.
 
-        A classifier row points where its class differs from the others, not where its pictures lie. It is turned half
-        the way to the latter by `(C / mean eigenvalue + 1)^power`, C the covariance of features.
-
         Args:
             features: `(N, F)` of images of known classes.
             classifier: `(C, F)`, C ≥ `dim`.
             bias: `(C,)`.
             dim: D.
-            power: 0 leaves the rows as they are.
+            power: How far rows are turned towards pictures (`edgezsl.zsl.shaping`).
         """
         mean = features.mean(axis=0, dtype=np.float64)
-        covariance = np.cov(features.astype(np.float32), rowvar=False)
-        values, vectors = np.linalg.eigh(covariance)
-        shaping = (vectors * (np.maximum(values, 0) / values.mean() + 1) ** power) @ vectors.T
-        shaped = (classifier - classifier.mean(axis=0, dtype=np.float64)) @ shaping
+        shaped = (classifier - classifier.mean(axis=0, dtype=np.float64)) @ shaping(features, power)
         projection = np.linalg.svd(shaped, full_matrices=False)[2][:dim].T
         rows = shaped @ projection
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -120,16 +115,16 @@ class Schedule:
     """
 
     stages: tuple[Stage, ...]
-    batch: int = 128
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.02
-    warmup: int = 300
-    feature_weight: float = 4.0
-    answer_weight: float = 1.0
-    class_weight: float = 0.5
-    temperature: float = 1.5
-    logit_scale: float = 20.0
-    jitter: float = 0.3
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    warmup: int
+    feature_weight: float
+    answer_weight: float
+    class_weight: float
+    temperature: float
+    logit_scale: float
+    jitter: float
 
     def steps(self) -> list[tuple[int, int]]:
         """Return (number, side) of every step."""
@@ -170,7 +165,7 @@ class Distiller:
     """
 
     def __init__(self, pupil: nn.Module, space: TeacherSpace, schedule: Schedule, *, seed: int) -> None:
-        self.pupil = pupil.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.pupil = pupil.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub knows no memory format
         self.schedule = schedule
         self.step = 0
         self._seed = seed

@@ -41,16 +41,16 @@ class TableSchedule:
         frequency: a of the token weight a / (a + p), p the token's share of a corpus.
     """
 
-    width: int = 128
-    hidden: int = 768
-    steps: int = 6000
-    batch: int = 256
-    table_rate: float = 1e-3
-    map_rate: float = 2e-3
-    weight_decay: float = 0.01
-    dropout: float = 0.1
-    warmup: int = 100
-    frequency: float = 3e-4
+    width: int
+    hidden: int
+    steps: int
+    batch: int
+    table_rate: float
+    map_rate: float
+    weight_decay: float
+    dropout: float
+    warmup: int
+    frequency: float
 
 
 class TableSide(nn.Module):

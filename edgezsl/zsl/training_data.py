@@ -46,7 +46,7 @@ def classifier_rows(network: bytes, count: int) -> tuple[NDArray[np.float32], ND
         InputError: When there is no such layer in it.
     """
     tensors = [numpy_helper.to_array(one) for one in onnx.load_model_from_string(network).graph.initializer]
-    weights = [tensor for tensor in tensors if tensor.squeeze().ndim == 2 and tensor.shape[0] == count + 1]  # noqa: PLR2004
+    weights = [tensor for tensor in tensors if tensor.squeeze().ndim == 2 and tensor.shape[0] == count + 1]  # noqa: PLR2004  # a matrix
     biases = [tensor for tensor in tensors if tensor.shape == (count + 1,)]
     if len(weights) != 1 or len(biases) != 1:
         raise InputError(

@@ -274,6 +274,6 @@ def test_a_graph_with_its_number_of_frames_built_in_is_refused_for_another(quick
 def test_the_built_in_model_is_found_or_said_to_be_absent(tmp_path):
     (tmp_path / "builtin" / "model").mkdir(parents=True)
     assert builtin_folder("model", package=tmp_path) == tmp_path / "builtin" / "model"
-    with pytest.raises(InputError, match="is missing from this installation") as caught:
+    with pytest.raises(InputError, match="this installation of edgezsl carries none") as caught:
         builtin_folder("bundle", package=tmp_path)
     assert caught.value.code == "no_bundle"

@@ -238,6 +238,7 @@ children = []
 while not children:
     time.sleep(0.01)
     children = [pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
+time.sleep(0.5)  # the call that started it has returned, and waits for a frame
 print(children[0])
 """
 
@@ -245,5 +246,21 @@ print(children[0])
 @needs_gstreamer
 def test_a_silent_pipeline_does_not_outlive_a_process_that_cannot_wait_for_it():
     done = subprocess.run([sys.executable, "-c", SILENT], capture_output=True, text=True, timeout=60, check=True)
-    pipeline = Path(f"/proc/{int(done.stdout)}")
-    assert not pipeline.exists() or "State:\tZ" in (pipeline / "status").read_text()
+    status = Path(f"/proc/{int(done.stdout)}/status")
+    assert within(10, lambda: gone(status))
+
+
+def gone(status):
+    """Return whether a process has ended: it may still be there while the kernel takes it down, or wait to be reaped."""
+    try:
+        return "State:\tZ" in status.read_text()
+    except OSError:
+        return True
+
+
+def within(seconds, true):
+    """Wait until something is true; return whether it became so."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+    return true()

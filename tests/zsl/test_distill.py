@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,8 +45,23 @@ def pool(images=8):
     )
 
 
+SCHEDULE = Schedule(
+    stages=(),
+    batch=8,
+    learning_rate=3e-3,
+    weight_decay=0.02,
+    warmup=2,
+    feature_weight=4.0,
+    answer_weight=1.0,
+    class_weight=0.5,
+    temperature=1.5,
+    logit_scale=20.0,
+    jitter=0.3,
+)
+
+
 def schedule(steps=6, **choices):
-    return Schedule((Stage(32, 8 * steps),), batch=8, warmup=2, **choices)
+    return replace(SCHEDULE, stages=(Stage(32, 8 * steps),), **choices)
 
 
 def pupil():
@@ -110,7 +127,7 @@ def test_the_rate_rises_then_falls_to_nothing():
 
 
 def test_steps_follow_the_stages():
-    plan = Schedule((Stage(96, 300), Stage(128, 256)), batch=128)
+    plan = replace(SCHEDULE, stages=(Stage(96, 300), Stage(128, 256)), batch=128)
     assert plan.steps() == [(0, 96), (1, 96), (2, 128), (3, 128)]
 
 
