@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgezsl.cli.options import JsonOption
-from edgezsl.cli.say import console, say, say_facts, say_json, say_table
+from edgezsl.cli.say import console, rules_facts, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +128,7 @@ def _say_result(result: ExportResult) -> None:
             ("size", f"{sizes['model'] / 1e6:.2f} MB in fp32, {sizes['export'] / 1e6:.2f} MB now"),
             ("parity", f"{report.outcome} on {images}"),
             ("classes", report.vocabulary),
+            *rules_facts(manifest.verdicts),
         ]
     )
     rows = []

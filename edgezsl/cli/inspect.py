@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgezsl.cli.options import JsonOption
-from edgezsl.cli.say import say_facts, say_json
+from edgezsl.cli.say import rules_facts, say_facts, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,6 +66,7 @@ def _bundle(path: Path | None) -> tuple[dict[str, Any], Iterable[tuple[str, obje
         ("templates", ", ".join(repr(template) for template in manifest.semantics.templates)),
         ("parity", manifest.parity.outcome if manifest.parity else "not proved at export"),
     ]
+    facts += rules_facts(manifest.verdicts)
     if manifest.semantics.attributes:
         facts.append(("attributes", ", ".join(manifest.semantics.attributes)))
     facts += [(name, f"{entry.bytes:,} bytes, {entry.sha256[:12]}") for name, entry in manifest.files.items()]

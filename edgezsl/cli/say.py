@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
 
@@ -40,6 +40,17 @@ def say_facts(facts: Iterable[tuple[str, object]]) -> None:
     width = max(len(word) for word, _ in rows)
     for word, value in rows:
         say(f"{word:<{width}}  {value}")
+
+
+def rules_facts(verdicts: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str]]:
+    """Return a fact for each precision and verdict: which versions of TensorRT it is said of."""
+    facts = []
+    for precision, rows in verdicts.items():
+        ordered = sorted(rows, key=lambda version: [int(part) for part in version.split(".") if part.isdecimal()])
+        for verdict in dict.fromkeys(rows[version] for version in ordered):
+            versions = ", ".join(version for version in ordered if rows[version] == verdict)
+            facts.append(("TensorRT", f"{precision}, {versions}: {verdict}"))
+    return facts
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -24,6 +24,7 @@ from edgezsl.compile.graph import IR_VERSION, load_graph, opset_of, portable_enc
 from edgezsl.compile.parity import Reference, measure_parity
 from edgezsl.compile.pictures import folder_pictures, generated_pictures
 from edgezsl.compile.recipe import EXPORTED, load_recipe
+from edgezsl.compile.rules import verdicts
 from edgezsl.compile.vocabulary import everyday_prototypes, parity_prototypes
 from edgezsl.encoders.model import IMAGE_ENCODER, Model
 from edgezsl.errors import BundleError, InputError, ParityError, Place
@@ -244,6 +245,7 @@ def _write(
         licence=facts.licence,
         provenance=_provenance(draft),
         parity=Parity(_OUTCOMES[report.outcome], report.bounds, report.figures) if report else None,
+        verdicts={precision: verdicts(draft.encoders[precision]) for precision in precisions} if report else {},
     )
     files = {encoders[precision]: draft.encoders[precision] for precision in precisions}
     return Bundle.write(folder, manifest, {**files, **draft.model.class_side(), GOLDEN: golden.to_bytes()})

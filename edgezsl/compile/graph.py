@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from edgezsl.manifest import Batch
 
 IR_VERSION = 10  # ONNX Runtime 1.23, the last for Python 3.10, refuses more than 11
-OPSETS = (13, 20)  # from per-channel quantization to the last that every engine here reads
+OPSETS = (13, 20)  # of a model: from per-channel quantization to the last that every engine here reads
+WRITTEN_OPSETS = (17, 18)  # before 17 LayerNormalization is in pieces; from 19 on TensorRT 10.3 builds INT8 wrongly
 STANDARD = ("", "ai.onnx")  # the names of the one domain of operators that is allowed
 BATCH_AXIS = "N"
 _EXPORT_AGAIN = "export the model to ONNX again, as one file"
@@ -162,8 +163,8 @@ def _unfolded(model: onnx.ModelProto) -> onnx.ModelProto:
 def portable_encoder(data: bytes, contract: InputContract, space: EmbeddingSpace, file: str) -> bytes:
     """Return an image encoder in the form that a bundle holds.
 
-    Full float32 weights, one frame at a time, IR version 10, only standard operators, every node named, and no
-    metadata: exporters leave stack traces and paths there.
+    Full float32 weights, one frame at a time, opset 17 or 18, IR version 10, only standard operators, every node named,
+    and no metadata: exporters leave stack traces and paths there.
 
     Args:
         data: The ONNX file.
@@ -177,7 +178,7 @@ def portable_encoder(data: bytes, contract: InputContract, space: EmbeddingSpace
     """
     model = load_graph(data, file)
     _check_operators(model, file)
-    model = _unfolded(model)
+    model = _unfolded(_with_opset(model, file))
     _check_tensors(model, contract, space, file)
     return _with_batch(stripped(model), 1)
 
@@ -230,6 +231,27 @@ def _check_operators(model: onnx.ModelProto, file: str) -> None:
             f"the graph is of opset {opset_of(model)}", code="bad_opset", where=place, expected=f"{low} to {high}",
             hint="export the model with opset 17 or 18",
         )  # fmt: skip
+
+
+def _with_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
+    """Return the graph in the nearest opset that is written; whether it still says the same, parity proves."""
+    from onnx import version_converter
+
+    found = opset_of(model)
+    nearest = min(max(found, WRITTEN_OPSETS[0]), WRITTEN_OPSETS[1])
+    if found == nearest:
+        return model
+    try:
+        converted: onnx.ModelProto = version_converter.convert_version(model, nearest)
+    except (version_converter.ConvertError, RuntimeError) as cause:  # RuntimeError: there is no adapter for an operator
+        raise ModelError(
+            f"the graph is of opset {found}, and onnx cannot turn it into {nearest}",
+            code="bad_opset",
+            where=Place(file),
+            expected=" or ".join(map(str, WRITTEN_OPSETS)),
+            hint="export the model with opset 17 or 18",
+        ) from cause
+    return converted
 
 
 def _check_tensors(model: onnx.ModelProto, contract: InputContract, space: EmbeddingSpace, file: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgezsl.compile.graph import graph_bytes, load_graph, require_onnx, stripped
 from edgezsl.compile.ranges import Histogram
+from edgezsl.compile.rules import faults
 from edgezsl.errors import ModelError, missing_extra
 from edgezsl.runtime.onnx_engine import OnnxGraph
 
@@ -127,45 +128,11 @@ def quantized_graph(data: bytes, ranges: Mapping[str, float], keep_float: Sequen
     finally:
         logging.disable(level)
     result = stripped(quantizer.model.model)
-    faults = form_faults(result)
-    if faults:
-        raise ModelError(f"the quantized graph is not in the accepted form: {'; '.join(faults)}", code="bad_form")
+    broken = faults(result)
+    if broken:
+        message = f"the quantized graph is not in the accepted form: {'; '.join(map(str, broken))}"
+        raise ModelError(message, code="bad_form")
     return graph_bytes(result)
-
-
-def form_faults(model: onnx.ModelProto) -> list[str]:
-    """Return what keeps a graph from being INT8 in the accepted form, in words; nothing where it is.
-
-    INT8 tensors with zero points 0, nothing dequantized from INT32 (a bias), no operator that computes in integers,
-    only standard operators, an IR version that ONNX Runtime 1.23 reads, and no metadata.
-    """
-    package = require_onnx()
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    faults = []
-    pairs = [node for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
-    for node in pairs:
-        zero = constants.get(node.input[2]) if len(node.input) > 2 else None  # noqa: PLR2004  # value, scale, zero point
-        if zero is None or zero.data_type != package.TensorProto.INT8:
-            faults.append(f"{node.name} has a zero point that is not an INT8 constant")
-        elif package.numpy_helper.to_array(zero).any():
-            faults.append(f"{node.name} has a zero point other than 0")
-        stored = constants.get(node.input[0])
-        if node.op_type == "DequantizeLinear" and stored is not None and stored.data_type != package.TensorProto.INT8:
-            kind = package.TensorProto.DataType.Name(stored.data_type)
-            faults.append(f"{node.name} dequantizes a constant of type {kind}")
-    foreign = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"})
-    faults += [f"there are operators of {domain}" for domain in foreign]
-    integer = ("QLinear", "DynamicQuantize")
-    faults += [
-        f"{node.name} is a {node.op_type}"
-        for node in model.graph.node
-        if node.op_type.startswith(integer) or node.op_type.endswith("Integer")
-    ]
-    if model.ir_version > 10:  # noqa: PLR2004  # as `graph.IR_VERSION`
-        faults.append(f"the IR version is {model.ir_version}")
-    if len(model.metadata_props) or any(node.doc_string or len(node.metadata_props) for node in model.graph.node):
-        faults.append("it holds metadata")
-    return faults
 
 
 def _quantizer(model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]], nodes: Sequence[str]) -> Any:

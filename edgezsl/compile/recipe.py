@@ -74,7 +74,7 @@ class Recipe:
     Attributes:
         name: Its name, and its file's.
         describes: For which models it is, in a sentence.
-        opset: The ONNX opset of a model that is exported to ONNX first; one that is ONNX already keeps its own.
+        opset: The ONNX opset of a model that is exported to ONNX first; one that is ONNX already keeps its own, 17 or 18.
         precision_default: What is exported when no precision is asked for.
         plans: Ways to quantize, the preferred first: the first that meets the bounds on images of its own is taken.
         calibration_images: How many images set the INT8 ranges.

@@ -49,6 +49,7 @@ def test_an_export_says_what_it_did_and_what_to_type_next(place, tmp_path):
     said = done.stdout
     assert "12 images" in said
     assert "parity       passed on 120 images" in said
+    assert "TensorRT     int8, 10.3, 10.13, 10.16, 11.4: no rule is broken" in said
     assert "onnx" in said
     assert "MB in fp32" in said
     assert "next: edgezsl run --bundle convolutions-int8 " in said

@@ -14,7 +14,8 @@ from edgezsl.catalogue import builtin_folder
 from edgezsl.compile.export import ExportResult, ExportSettings, export
 from edgezsl.compile.graph import load_graph
 from edgezsl.compile.progress import Progress
-from edgezsl.compile.quantize import form_faults
+from edgezsl.compile.rules import RULES_VERSION, faults
+from edgezsl.compile.tensorrt_rows import ROWS
 from edgezsl.errors import BundleError, InputError, ModelError, ParityError, RecipeError
 from edgezsl.manifest import Batch
 from edgezsl.runtime.engine import installed_engines, open_engine
@@ -81,7 +82,7 @@ def test_an_int8_bundle_holds_one_encoder_in_the_accepted_form(proved):
     assert manifest.precision == "int8"
     assert dict(manifest.image_encoders) == {"int8": "image_encoder.int8.onnx"}
     model = load_graph(proved[0].bundle.read("image_encoder.int8.onnx"), "x")
-    assert form_faults(model) == []
+    assert faults(model) == []
     assert manifest.opset == model.opset_import[0].version == 17
     assert manifest.ir_version == model.ir_version == 10
 
@@ -105,6 +106,12 @@ def test_the_manifest_says_what_was_done_and_what_it_was_proved_on(proved):
     assert parity.outcome == "passed"
     assert parity.figures["centred_mean"] >= parity.bounds["centred_mean"]
     assert parity.figures["generated_images"] == parity.figures["images"] == 120
+
+
+def test_the_manifest_says_what_the_rules_of_each_tensorrt_say(proved):
+    verdicts = proved[0].bundle.manifest.verdicts
+    assert {precision: set(rows) for precision, rows in verdicts.items()} == {"int8": {row.version for row in ROWS}}
+    assert set(verdicts["int8"].values()) == {f"no rule is broken (rules {RULES_VERSION}, not run)"}
 
 
 def test_means_are_measured_where_the_model_has_none(proved):

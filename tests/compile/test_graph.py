@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, version_converter
 
 from edgezsl.compile.graph import (
     IR_VERSION,
@@ -116,6 +116,29 @@ def test_the_portable_form_has_no_metadata_and_the_versions_that_it_says():
     assert all(node.name for node in model.graph.node)
     assert "Cast" not in {node.op_type for node in model.graph.node}
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1
+
+
+@pytest.mark.parametrize(("opset", "written"), [(13, 17), (16, 17), (18, 18), (19, 18)])
+def test_a_graph_of_another_opset_is_turned_into_the_nearest_that_is_written_and_says_the_same(opset, written):
+    image = np.random.RandomState(0).rand(1, 3, CONV_SIDE, CONV_SIDE).astype(np.float32)
+    source = onnx.load_from_string(conv_encoder())
+    if opset >= 18:  # axes became an input
+        source = version_converter.convert_version(source, opset)
+    source.opset_import[0].version = opset
+    data = portable(source.SerializeToString())
+    assert opset_of(load_graph(data, FILE)) == written
+    before, after = (OnnxGraph(one, file=FILE, threads=1).run({"image": image})[0] for one in (conv_encoder(), data))
+    np.testing.assert_allclose(before, after, rtol=0, atol=1e-6)
+
+
+def test_a_graph_whose_opset_cannot_be_turned_is_refused_with_what_to_do():
+    node = helper.make_node("Gelu", ["image"], ["embedding"])
+    shape = [1, 3, CONV_SIDE, CONV_SIDE]
+    tensors = [("image", TensorProto.FLOAT, shape)], [("embedding", TensorProto.FLOAT, shape)]
+    fault = refusal(graph_bytes([node], *tensors, {}, opset=20))
+    assert fault.code == "bad_opset"
+    assert "opset 20" in fault.message
+    assert fault.expected == "17 or 18"
 
 
 @pytest.mark.parametrize(("batch", "dim"), [(Batch(4, 4, 4), 4), (Batch(1, 2, 8), "N")])

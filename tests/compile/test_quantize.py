@@ -6,20 +6,14 @@ import ast
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import edgezsl
 from edgezsl.bundle import Bundle
 from edgezsl.compile.graph import load_graph, portable_encoder
-from edgezsl.compile.quantize import (
-    activations,
-    collect_histograms,
-    form_faults,
-    quantized_graph,
-    quantized_nodes,
-)
+from edgezsl.compile.quantize import activations, collect_histograms, quantized_graph, quantized_nodes
+from edgezsl.compile.rules import faults
 from edgezsl.errors import ModelError
 from edgezsl.manifest import Batch
 from edgezsl.runtime.onnx_engine import OnnxEngine, OnnxGraph
@@ -77,7 +71,7 @@ def cosine(a, b):
 
 def test_every_convolution_and_product_takes_int8_and_nothing_else_does(quantized):
     model = model_of(quantized)
-    assert form_faults(model) == []
+    assert faults(model) == []
     assert float_nodes(model) == []
     readers = {node.op_type for node in model.graph.node if any("DequantizeLinear" in name for name in node.input)}
     assert readers == {"Conv", "Gemm"}
@@ -139,88 +133,6 @@ def test_ranges_are_measured_for_what_quantized_nodes_take(encoder):
     model = model_of(encoder)
     assert [node.name for node in quantized_nodes(model, ())] == [*CONVOLUTIONS, "head"]
     assert activations(model, quantized_nodes(model, ()))[:2] == ["image", "stem.out"]
-
-
-def defect(change):
-    def seeded(data):
-        model = onnx.load_from_string(data)
-        change(model)
-        return model
-
-    return seeded
-
-
-def constant(model, name, values):
-    for tensor in model.graph.initializer:
-        if tensor.name == name:
-            tensor.CopyFrom(numpy_helper.from_array(values, name))
-
-
-def pair(model, kind="QuantizeLinear"):
-    return next(node for node in model.graph.node if node.op_type == kind)
-
-
-def unsigned(model):
-    constant(model, pair(model).input[2], np.uint8(0))
-
-
-def off_centre(model):
-    constant(model, pair(model).input[2], np.int8(3))
-
-
-def no_zero_point(model):
-    del pair(model).input[2]
-
-
-def integer_bias(model):
-    model.graph.initializer.append(numpy_helper.from_array(np.zeros(16, np.int32), "bias"))
-    zero = pair(model).input[2]
-    model.graph.node.append(helper.make_node("DequantizeLinear", ["bias", pair(model).input[1], zero], ["b"], name="b"))
-
-
-def integer_operator(model):
-    pair(model).op_type = "QLinearConv"
-
-
-def integer_product(model):
-    pair(model).op_type = "MatMulInteger"
-
-
-def dynamic(model):
-    pair(model).op_type = "DynamicQuantizeLinear"
-
-
-def vendor(model):
-    pair(model).domain = "com.microsoft"
-
-
-def new_version(model):
-    model.ir_version = 14
-
-
-def metadata(model):
-    model.graph.node[0].doc_string = "trace"
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (unsigned, "not an INT8 constant"),
-        (off_centre, "zero point other than 0"),
-        (no_zero_point, "not an INT8 constant"),
-        (integer_bias, "b dequantizes a constant of type INT32"),
-        (integer_operator, "is a QLinearConv"),
-        (integer_product, "is a MatMulInteger"),
-        (dynamic, "is a DynamicQuantizeLinear"),
-        (vendor, "operators of com.microsoft"),
-        (new_version, "the IR version is 14"),
-        (metadata, "metadata"),
-    ],
-    ids=lambda value: getattr(value, "__name__", None),
-)
-def test_each_seeded_defect_of_the_form_is_found(quantized, change, words):
-    faults = form_faults(defect(change)(quantized))
-    assert any(words in fault for fault in faults), faults
 
 
 def loud_encoder():
