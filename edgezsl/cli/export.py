@@ -143,7 +143,9 @@ def _say_result(result: ExportResult) -> None:
         say(
             f"too few: {report.images} images of {report.photographs} photographs prove nothing; give 100 of 20 or more"
         )
-    say(f"bundle: {result.bundle.folder} ({result.bundle.digest[:12]}), report: {result.report_file}")
+    say(
+        f"bundle: {result.bundle.folder} ({result.bundle.digest[:12]}), report: {result.report_file.with_suffix('.html')}"
+    )
     say(f"next: edgezsl run --bundle {result.bundle.folder} --camera 0 --classes classes.yaml")
 
 

@@ -22,6 +22,7 @@ from edgezsl.compile.encoder_run import check_batch, embeddings_one_by_one, enco
 from edgezsl.compile.golden_set import golden_set
 from edgezsl.compile.graph import IR_VERSION, load_graph, opset_of, portable_encoder, require_onnx, with_batch
 from edgezsl.compile.parity import Reference, measure_parity
+from edgezsl.compile.parity_page import parity_page
 from edgezsl.compile.pictures import folder_pictures, generated_pictures
 from edgezsl.compile.recipe import EXPORTED, load_recipe
 from edgezsl.compile.rules import verdicts
@@ -93,7 +94,7 @@ class ExportResult:
     Attributes:
         bundle: The bundle.
         report: How well it says what the model says.
-        report_file: Where the report lies.
+        report_file: Where the report lies, for programs; the page for people lies beside it, `.html`.
         calibration: What set the ranges, in words, or empty.
         plan: How it was quantized, or None.
     """
@@ -118,6 +119,7 @@ class ExportResult:
             "verdicts": {precision: dict(rows) for precision, rows in manifest.verdicts.items()},
             "fallback": None,
             "report": str(self.report_file),
+            "page": str(self.report_file.with_suffix(".html")),
         }
 
 
@@ -172,7 +174,7 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
         size = len(draft.encoders["fp32"])
         reference = Reference(model.facts.contract, draft.source, classes, vocabulary, size)
         report = yield from measure_parity(reference, proved, precision, pictures, draft.calibration, recipe.bounds)
-    report_file = _write_report(report, out)
+    report_file = _write_report(report, out, draft)
     if report.outcome == "broken" and not settings.allow_broken_parity:
         raise _broken(report, report_file)
     bundle = _write(draft, out, (precision,), report=report, names=names)
@@ -282,11 +284,17 @@ def _provenance(draft: _Draft) -> Provenance:
     )
 
 
-def _write_report(report: ParityReport, out: Path) -> Path:
+def _write_report(report: ParityReport, out: Path, draft: _Draft) -> Path:
+    """Write the report for programs and the page for people; return the path of the first."""
     file = out.with_name(f"{out.name}.report.json")
+    made = _provenance(draft)
+    known = {"made from": made.source_model, "recipe": made.recipe, "licence": draft.model.facts.licence.id}
+    versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
+    page = parity_page(report, draft.model.facts.name, {**known, "versions": versions})
     try:
         file.absolute().parent.mkdir(parents=True, exist_ok=True)
         write_durably(file, canonical_json(report.to_json()))
+        write_durably(file.with_suffix(".html"), page.encode("utf-8", "replace"))
     except OSError as cause:
         message = f"the parity report cannot be written ({cause.strerror})"
         raise BundleError(message, code="not_writable", where=Place(str(file))) from cause
@@ -303,7 +311,7 @@ def _broken(report: ParityReport, file: Path) -> ParityError:
     return ParityError(
         f"the {report.precision} export does not say what the model says: {'; '.join(faults)}",
         code="broken_parity",
-        where=Place(str(file)),
+        where=Place(str(file.with_suffix(".html"))),
         hint="calibrate on photographs like the camera's (--calibration), keep more in float in a recipe of your own, "
         "export with --fp32, or record it with --allow-broken-parity",
     )

@@ -37,9 +37,9 @@ def agreement_figures(model: NDArray[np.float32], export: NDArray[np.float32]) -
     mean = model.astype(np.float64).mean(axis=0) if len(model) > 1 else 0.0
     figures: dict[str, float] = {}
     for word, shift in (("cosine", 0.0), ("centred", mean)):
-        cosines = _cosines(model - shift, export - shift)
-        worst = float(np.percentile(cosines, _WORST_PERCENT))
-        found = {"mean": float(cosines.mean()), "min": float(cosines.min()), "worst1": worst}
+        each = cosines(model - shift, export - shift)
+        worst = float(np.percentile(each, _WORST_PERCENT))
+        found = {"mean": float(each.mean()), "min": float(each.min()), "worst1": worst}
         figures |= {f"{word}_{name}": round(value, 6) for name, value in found.items()}
     return figures
 
@@ -62,7 +62,8 @@ def paired_interval(difference: NDArray[np.float64], photographs: Sequence[str])
     return float(low), float(high)
 
 
-def _cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the cosine `(N,)` of each row of `a (N, D)` to the same row of `b (N, D)`; 0 where one is 0."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     result: NDArray[np.float64] = (a * b).sum(axis=1) / np.maximum(lengths, _TINY)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edgezsl.compile.figures import agreement_figures, class_figures
+from edgezsl.compile.figures import agreement_figures, class_figures, cosines
 from edgezsl.compile.progress import Progress
+from edgezsl.compile.worst import Gallery
 from edgezsl.errors import EdgezslError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.engine import ENGINES, installed_engines, open_engine
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from edgezsl.compile.calibration import CalibrationSet
     from edgezsl.compile.pictures import Pictures
     from edgezsl.compile.recipe import Bounds
+    from edgezsl.compile.worst import WorstImage
     from edgezsl.contract import InputContract
     from edgezsl.prototypes import ClassPrototypes
     from edgezsl.runtime.engine import Engine, EngineName
@@ -50,12 +52,14 @@ class EngineParity:
             `drop_high` (model less export, and its 95% interval).
         broken: The bounds that do not hold, by name.
         latency: Of one frame: `p50_ms`, `p95_ms`, `runs`, `threads`.
+        worst: The images on which it is farthest from the model.
     """
 
     description: str
     figures: Mapping[str, float]
     broken: tuple[str, ...]
     latency: Mapping[str, float]
+    worst: tuple[WorstImage, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that the report holds."""
@@ -64,6 +68,7 @@ class EngineParity:
             "figures": dict(self.figures),
             "broken": list(self.broken),
             "latency": dict(self.latency),
+            "worst": [one.to_json() for one in self.worst],
         }
 
 
@@ -155,6 +160,7 @@ class Reference:
 class _Answers:
     """What was collected image by image."""
 
+    gallery: Gallery
     model: list[NDArray[np.float32]] = field(default_factory=list)
     export: dict[str, list[NDArray[np.float32]]] = field(default_factory=dict)
     photographs: list[str] = field(default_factory=list)
@@ -236,7 +242,8 @@ def _engine_parity(
     figures = agreement_figures(model, export)
     figures |= class_figures(model, export, reference.prototypes, right, answers.photographs)
     broken = tuple(bound for bound, least in held.items() if figures.get(bound, least) < least)
-    return EngineParity(found[0], figures, broken, found[1])
+    worst = answers.gallery.worst(name, model, export, reference.prototypes)
+    return EngineParity(found[0], figures, broken, found[1], worst)
 
 
 def _held_bounds(bounds: Bounds, pictures: Pictures) -> dict[str, float]:
@@ -271,15 +278,17 @@ def _collect(
     used: CalibrationSet | None,
 ) -> Generator[Progress, None, _Answers]:
     ours, theirs = Preprocessor(reference.contract), Preprocessor(contract)
-    answers = _Answers(export={name: [] for name in engines})
+    answers = _Answers(Gallery(reference.contract, contract), export={name: [] for name in engines})
     for number, picture in enumerate(pictures.each, 1):
         if used is not None and (picture.photograph in used.photographs or picture.digest in used.images):
             answers.left_out += 1
         else:
-            answers.model.append(reference.engine.run(ours([picture.image])))
-            pixels = theirs([picture.image])
+            pixels = ours([picture.image]), theirs([picture.image])
+            answers.model.append(reference.engine.run(pixels[0]))
             for name, engine in engines.items():
-                answers.export[name].append(engine.run(pixels))
+                answers.export[name].append(engine.run(pixels[1]))
+            found = {name: float(cosines(answers.model[-1], rows[-1])[0]) for name, rows in answers.export.items()}
+            answers.gallery.offer(picture, pixels, found)
             answers.photographs.append(picture.photograph)
             answers.labels.append(picture.label)
         yield Progress(f"comparing on {pictures.kind}", number, pictures.count)

@@ -1,14 +1,9 @@
-"""The demo's report as one HTML file: readable without a network, on a light or a dark screen, wide or narrow.
-
-Whatever comes from outside, names of classes above all, is escaped. The page's own policy forbids it to load anything.
-"""
+"""The demo's report as one HTML file. Whatever comes from outside, names of classes above all, is escaped."""
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,16 +12,14 @@ from edgezsl.demo.charts import check_charts, gap_chart, score_chart
 from edgezsl.demo.photographs import LICENCES
 from edgezsl.demo.record import called
 from edgezsl.errors import Place, SinkError
+from edgezsl.evaluate.document import document, facts, jpeg, table, tiles
 from edgezsl.files import write_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from edgezsl.demo.photographs import Credit
     from edgezsl.demo.record import DemoReport, Seen, Segment, Still, Swap
-
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +72,6 @@ def page(report: DemoReport) -> str:
         MissingExtraError: When matplotlib is not installed, or cannot be imported.
     """
     title = "edgezsl demo: classes changed while the camera ran" if report.swap else "edgezsl demo"
-    style = files("edgezsl.demo").joinpath("page.css").read_text("utf-8")
     parts = (
         _heading(report, title),
         _swap_part(report),
@@ -90,32 +82,24 @@ def page(report: DemoReport) -> str:
         _photographs(report),
         _next(report),
     )
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return document(title, parts)
 
 
 def _heading(report: DemoReport, title: str) -> str:
     shown = len(report.script.scenes)
     right = sum(one.right for one in report.seen)
     swap = report.swap
-    tiles = [
+    found = [
         (f"{len(report.seen)} of {report.counts.due}", "frames of the camera were answered"),
         (str(len(report.lost)), "frames lost"),
         (f"{report.measured_fps:.1f}", f"answers a second; the camera gives {report.fps:g}"),
         (f"{right} of {len(report.seen)}", "answers were right"),
     ]
     if swap is not None:
-        tiles += [
+        found += [
             (f"{swap.gap:.2f}", "frame periods from the last old answer to the first new one"),
             (f"{swap.swapped_s - swap.edited_s:.2f} s", "from the edit of the file to the swap"),
         ]
-    boxes = "".join(f'<div class="tile"><b>{escape(big)}</b><span>{escape(small)}</span></div>' for big, small in tiles)
     held = (
         '<p class="held">Every frame that fell due at the camera was answered, before, at and after the swap.</p>'
         if not report.faults
@@ -129,7 +113,7 @@ def _heading(report: DemoReport, title: str) -> str:
     return (
         f"<h1>{escape(title)}</h1>\n<p>{shown} photographs moved before a virtual camera, with pan, zoom, sensor noise and "
         "changing light, and a model told them apart live. Half-way <code>classes.yaml</code> was edited: other words, new "
-        f'classes, one class silenced.{changed}</p>\n<div class="tiles">{boxes}</div>\n{held}'
+        f"classes, one class silenced.{changed}</p>\n{tiles(found)}\n{held}"
     )
 
 
@@ -174,7 +158,6 @@ def _strip(report: DemoReport) -> str:
 
 def _figure(still: Still, label: str, *, after: bool) -> str:
     seen = still.seen
-    data = base64.b64encode(still.jpeg).decode()
     score = next((f" {one.score:.2f}" for one in seen.top if one.name == seen.decision), "")
     verdict = (
         '<span class="right">right</span>'
@@ -182,8 +165,8 @@ def _figure(still: Still, label: str, *, after: bool) -> str:
         else f'<span class="wrong">wrong: {escape(called(seen.expected))} was expected</span>'
     )
     return (
-        f'<figure{" class=" + chr(34) + "after" + chr(34) if after else ""}><img alt="{escape(seen.title)}" '
-        f'src="data:image/jpeg;base64,{data}"><figcaption>{escape(label)}: {escape(seen.title)}'
+        f"<figure{' class=' + chr(34) + 'after' + chr(34) if after else ''}>{jpeg(still.jpeg, seen.title)}"
+        f"<figcaption>{escape(label)}: {escape(seen.title)}"
         f"<b>{escape(called(seen.decision))}{score}</b>{verdict}</figcaption></figure>"
     )
 
@@ -207,7 +190,7 @@ def _segments(report: DemoReport) -> str:
     columns = ("time", "shown", "classes", "expected", "said", "right", "score")
     return (
         "<h2>Every segment</h2>\n"
-        + _table(columns, rows, numbers=("right", "score"))
+        + table(columns, rows, numbers=("right", "score"))
         + (
             '<p class="soft">said: the answer given most often; score: mean of the best class over the segment, reported or '
             "not.</p>"
@@ -234,7 +217,7 @@ def _surroundings(report: DemoReport) -> str:
     at = report.surroundings
     counts = report.counts
     p50, p95 = np.percentile(report.latencies_ms, [50, 95]).tolist() if report.seen else (0.0, 0.0)
-    facts = [
+    found = [
         ("command", at.command),
         (
             "frames",
@@ -248,9 +231,8 @@ def _surroundings(report: DemoReport) -> str:
         ("system", at.system),
         ("versions", ", ".join(f"{name} {number}" for name, number in at.versions.items())),
     ]
-    rows = "".join(f"<dt>{escape(word)}</dt><dd>{escape(value)}</dd>" for word, value in facts)
     return (
-        f'<h2>Where it ran</h2>\n<dl>{rows}</dl>\n<p class="soft">Times belong to this machine and to what else it did. The '
+        f'<h2>Where it ran</h2>\n{facts(found)}\n<p class="soft">Times belong to this machine and to what else it did. The '
         "photographs and the words were chosen for this demo: it shows how the program works, and does not measure how often "
         "the model is right.</p>"
     )
@@ -261,7 +243,7 @@ def _photographs(report: DemoReport) -> str:
     missing = "".join(f"<p>Not shown: {escape(one)}.</p>" for one in report.missing)
     columns = ("photograph", "by", "licence", "comes with", "see")
     changed = '<p class="soft">The frames on this page are crops of them, with noise and other light.</p>'
-    return "<h2>The photographs</h2>\n" + _table(columns, rows) + changed + missing
+    return "<h2>The photographs</h2>\n" + table(columns, rows) + changed + missing
 
 
 def _credit(one: Credit) -> str:
@@ -279,13 +261,6 @@ def _next(report: DemoReport) -> str:
         "<h2>Now with your own camera and words</h2>\n<p>Write the names of things into <code>classes.yaml</code>, one a line, "
         f"each after a dash; then type</p>\n<pre>{escape(report.surroundings.next_command)}</pre>"
     )
-
-
-def _table(columns: Sequence[str], rows: Iterable[str], *, numbers: Sequence[str] = ()) -> str:
-    head = "".join(
-        f'<th class="number">{escape(name)}</th>' if name in numbers else f"<th>{escape(name)}</th>" for name in columns
-    )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>\n'
 
 
 def _is_after(seen: Seen) -> bool:

@@ -20,9 +20,9 @@ from edgezsl.demo.camera import FRAME_SIZE, NAME, VirtualCamera
 from edgezsl.demo.record import Counts, DemoReport, Seen, Still
 from edgezsl.demo.script import Timeline
 from edgezsl.demo.surroundings import Surroundings
+from edgezsl.evaluate.document import small_jpeg
 from edgezsl.files import write_durably
 from edgezsl.runtime.events import ClassesRefused, ClassesSwapped
-from edgezsl.runtime.opencv import opencv
 from edgezsl.station import Station, StationSettings
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ FPS = 15.0
 NEXT_COMMAND = "edgezsl run --camera 0 --classes classes.yaml"
 _TOP = 32  # every class of the script's files, so that its score can be drawn
 _STILL_WIDTH = 400  # pixels
-_JPEG_QUALITY = 82
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +252,9 @@ class _Log:
             edited_at=self._edited.time if self._edited else None,
             swapped_at=self._swapped.time if self._swapped else None,
             refusals=tuple(self._refusals),
-            stills=tuple(Still(seen, _jpeg(image), at_swap) for seen, image, at_swap in self._frames),
+            stills=tuple(
+                Still(seen, small_jpeg(image, width=_STILL_WIDTH), at_swap) for seen, image, at_swap in self._frames
+            ),
             missing=settings.missing,
             surroundings=surroundings,
         )
@@ -261,12 +262,3 @@ class _Log:
 
 def _reason(error: EdgezslError) -> str:
     return f"{error.message} (line {error.where.line})" if error.where.line else error.message
-
-
-def _jpeg(image: Any) -> bytes:
-    """Return a frame, made smaller, as JPEG."""
-    cv2 = opencv("the frames of a report")
-    size = (_STILL_WIDTH, round(_STILL_WIDTH * image.shape[0] / image.shape[1]))
-    small = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return bytes(data) if done else b""

@@ -62,7 +62,18 @@ def test_json_is_one_object_with_the_figures(place, tmp_path):
     done = edgezsl(*typed(place, "--fp32", "--batch", "1:2:4", "--out", tmp_path / "out", "--json"))
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    keys = {"bundle", "precision", "parity", "size_bytes", "engine_ms", "skipped", "verdicts", "fallback", "report"}
+    keys = {
+        "bundle",
+        "precision",
+        "parity",
+        "size_bytes",
+        "engine_ms",
+        "skipped",
+        "verdicts",
+        "fallback",
+        "report",
+        "page",
+    }
     assert set(report) == keys
     assert report["precision"] == "fp32"
     assert {"cosine_mean", "cosine_min", "centred_mean", "top1_agreement", "images"} <= set(report["parity"])

@@ -19,6 +19,7 @@ from edgezsl.compile.tensorrt_rows import ROWS
 from edgezsl.errors import BundleError, InputError, ModelError, ParityError, RecipeError
 from edgezsl.manifest import Batch
 from edgezsl.runtime.engine import installed_engines, open_engine
+from tests.documents import Page
 from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, write_conv_model
 
 cv2 = pytest.importorskip("cv2")
@@ -131,6 +132,7 @@ def test_the_report_lies_beside_the_bundle_and_has_the_times_that_the_bundle_has
     result, _ = proved
     report = json.loads(result.report_file.read_text())
     assert result.report_file.parent == result.bundle.folder.parent
+    assert "says what its model says" in Page(result.report_file.with_suffix(".html").read_text()).text
     assert report["outcome"] == "passed"
     assert report["images"] == {
         "kind": "generated images",

@@ -1,0 +1,122 @@
+"""The parity report as a page to look at: what holds, what does not, and the images that came out worst."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from edgezsl.evaluate.document import document, facts, jpeg, row, table, tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edgezsl.compile.parity import EngineParity, ParityReport
+    from edgezsl.compile.worst import WorstImage
+
+_FIGURES = {
+    "cosine_mean": "cosine, mean",
+    "cosine_worst1": "cosine, worst 1%",
+    "centred_mean": "centred cosine, mean",
+    "centred_worst1": "centred cosine, worst 1%",
+    "top1_agreement": "same best class",
+    "model_accuracy": "right, model",
+    "accuracy": "right, export",
+    "drop": "drop",
+}
+_HEADINGS = {
+    "passed": "says what its model says",
+    "too_few": "was compared on too few images to prove anything",
+    "broken": "does not say what its model says",
+}
+
+
+def parity_page(report: ParityReport, name: str, provenance: Mapping[str, str]) -> str:
+    """Return the report as an HTML document.
+
+    Args:
+        report: What was measured.
+        name: Of the model.
+        provenance: What else to say of the export, by a word.
+    """
+    title = f"{name}, {report.precision}: the export {_HEADINGS[report.outcome]}"
+    worst = [_worst_of(engine, found.worst) for engine, found in report.engines.items()]
+    return document(title, (_heading(report, title), _engines(report), *worst, _rest(report, provenance)))
+
+
+def _heading(report: ParityReport, title: str) -> str:
+    figures, sizes = report.figures, report.bytes
+    found = [(f"{figures['images']:g}", f"{report.kind} of {figures['photographs']:g} photographs")]
+    if report.kind.startswith("generated"):
+        found = [(f"{figures['images']:g}", "generated images: they are no photographs")]
+    found += [
+        (f"{figures[name]:.4f}", words)
+        for name, words in (("centred_mean", "mean centred cosine"), ("top1_agreement", "name the same best class"))
+        if name in figures
+    ]
+    if "drop" in figures:
+        drop, low, high = (100 * figures[key] for key in ("drop", "drop_low", "drop_high"))
+        found.append((f"{drop:.2f}", f"points of accuracy lost, 95% between {low:.2f} and {high:.2f}"))
+    found.append((f"{sizes['export'] / 1e6:.2f} MB", f"{sizes['model'] / 1e6:.2f} MB in full precision"))
+    faults = [
+        f"{engine}: {_FIGURES.get(name, name)} is {one.figures[name]:.4f}, expected at least {report.bounds[name]:g}"
+        for engine, one in report.engines.items()
+        for name in one.broken
+    ] + [f"{engine} refuses the file: {reason}" for engine, reason in report.refused.items()]
+    said = "".join(f'<p class="fault"><b class="wrong">Does not hold:</b> {escape(one)}.</p>' for one in faults)
+    held = ", ".join(f"{_FIGURES.get(name, name)} ≥ {least:g}" for name, least in report.bounds.items())
+    if not faults:
+        said = f'<p class="held">Every bound holds in every engine: {escape(held)}.</p>'
+    return (
+        f"<h1>{escape(title)}</h1>\n<p>Each image went through the model as it lies in its directory, and through the bundle "
+        "as a device runs it. A centred cosine compares two embeddings after the model's mean embedding was taken from "
+        f"both: what all images have in common flatters a plain one.</p>\n{tiles(found)}\n{said}"
+    )
+
+
+def _engines(report: ParityReport) -> str:
+    names = list(report.engines)
+    shown = [figure for figure in _FIGURES if any(figure in one.figures for one in report.engines.values())]
+    rows = [row((_FIGURES[figure],), (_cell(report.engines[name], figure) for name in names)) for figure in shown]
+    rows.append(row(("ms a frame, median",), (f"{one.latency['p50_ms']:.2f}" for one in report.engines.values())))
+    return "<h2>Every engine</h2>\n" + table(("figure", *names), rows, numbers=names)
+
+
+def _cell(engine: EngineParity, figure: str) -> str:
+    value = engine.figures.get(figure)
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _worst_of(engine: str, worst: Sequence[WorstImage]) -> str:
+    if not worst:
+        return ""
+    return (
+        f"<h2>The worst images in {escape(engine)}</h2>\n<p>Left as the model's preprocessing gives it, right as the "
+        'bundle\'s does; below what each takes it for.</p>\n<div class="pair">'
+        + "".join(map(_figure, worst))
+        + "</div>"
+    )
+
+
+def _figure(one: WorstImage) -> str:
+    pictures = jpeg(one.taken[0], f"{one.name}, for the model") + jpeg(one.taken[1], f"{one.name}, for the export")
+    said = f"{escape(one.model)} → {escape(one.export)}" if one.model else ""
+    kind = ("right", "same") if one.model == one.export else ("wrong", "another")
+    verdict = f'<span class="{kind[0]}">{kind[1]} best class</span>' if one.model else ""
+    label = f" ({escape(one.label)})" if one.label else ""
+    return (
+        f'<figure><div class="two">{pictures}</div><figcaption>{escape(one.name)}{label}: centred cosine '
+        f"{one.centred:.4f}<b>{said}</b>{verdict}</figcaption></figure>"
+    )
+
+
+def _rest(report: ParityReport, provenance: Mapping[str, str]) -> str:
+    found = [
+        ("images", f"{report.images} {report.kind} of {report.photographs} photographs"),
+        ("left out", f"{report.left_out}, because calibration had used them or their photograph"),
+        ("unreadable", str(report.unreadable)),
+        ("classes", report.vocabulary),
+        *((f"engine {name}", one.description) for name, one in report.engines.items()),
+        *((f"not measured: {name}", reason) for name, reason in report.skipped.items()),
+        *provenance.items(),
+    ]
+    return f"<h2>How it was measured</h2>\n{facts(found)}"
