@@ -13,6 +13,7 @@ from edgezsl.cli.say import console, rules_facts, say, say_facts, say_json, say_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edgezsl.compile.choice import Quantized
     from edgezsl.compile.export import ExportResult
     from edgezsl.compile.progress import Progress as ExportProgress
     from edgezsl.manifest import Batch
@@ -25,6 +26,7 @@ _COLUMNS = {
     "same best class": "top1_agreement",
 }
 _BATCH_NUMBERS = 3
+_WORST_GROUPS = 5
 
 
 def export(
@@ -123,7 +125,7 @@ def _say_result(result: ExportResult) -> None:
         [
             ("model", f"{manifest.name}: {manifest.provenance.source_model}"),
             ("licence", manifest.licence.id),
-            ("precision", f"{manifest.precision}{f' ({result.plan})' if result.plan else ''}"),
+            ("precision", f"{manifest.precision}{f' ({result.quantized.plan})' if result.quantized else ''}"),
             ("calibration", result.calibration or "none: ranges matter to INT8 only"),
             ("size", f"{sizes['model'] / 1e6:.2f} MB in fp32, {sizes['export'] / 1e6:.2f} MB now"),
             ("parity", f"{report.outcome} on {images}"),
@@ -137,6 +139,8 @@ def _say_result(result: ExportResult) -> None:
         rows.append((name, *figures, f"{engine.latency['p50_ms']:.2f}", ", ".join(engine.broken) or "none"))
     say_table(["engine", *_COLUMNS, "ms", "broken bounds"], rows)
     _say_accuracy(result)
+    if result.quantized and result.quantized.losses:
+        _say_search(result.quantized)
     for name, reason in {**report.refused, **report.skipped}.items():
         say(f"{name}: {'refused: ' if name in report.refused else 'not measured: '}{reason}")
     if report.outcome == "too_few":
@@ -147,6 +151,18 @@ def _say_result(result: ExportResult) -> None:
         f"bundle: {result.bundle.folder} ({result.bundle.digest[:12]}), report: {result.report_file.with_suffix('.html')}"
     )
     say(f"next: edgezsl run --bundle {result.bundle.folder} --camera 0 --classes classes.yaml")
+
+
+def _say_search(quantized: Quantized) -> None:
+    say("the recipe's plans missed a bound; what was tried, on the calibration images:")
+    columns = ("plan", "cosine", "centred", "MB", "ms")
+    rows = []
+    for one in quantized.trials:
+        figures = [_figure(one.figures[name]) for name in ("cosine_mean", "centred_mean")]
+        rows.append((one.plan, *figures, f"{one.bytes / 1e6:.2f}", f"{one.p50_ms:.2f}"))
+    say_table(columns, rows)
+    worst = sorted(quantized.losses.items(), key=lambda pair: -pair[1])[:_WORST_GROUPS]
+    say(f"centred cosine lost by a group alone in INT8: {', '.join(f'{name} {loss:.4f}' for name, loss in worst)}")
 
 
 def _say_accuracy(result: ExportResult) -> None:

@@ -39,10 +39,11 @@ if TYPE_CHECKING:
 
     from edgezsl.bundle import GoldenSet
     from edgezsl.compile.calibration import CalibrationSet
+    from edgezsl.compile.choice import Quantized
     from edgezsl.compile.parity import Outcome, ParityReport
     from edgezsl.compile.pictures import Pictures
     from edgezsl.compile.progress import Progress
-    from edgezsl.compile.recipe import QuantizationPlan, Recipe
+    from edgezsl.compile.recipe import Recipe
     from edgezsl.contract import EmbeddingSpace
     from edgezsl.manifest import Precision
     from edgezsl.prototypes import ClassPrototypes
@@ -96,14 +97,14 @@ class ExportResult:
         report: How well it says what the model says.
         report_file: Where the report lies, for programs; the page for people lies beside it, `.html`.
         calibration: What set the ranges, in words, or empty.
-        plan: How it was quantized, or None.
+        quantized: How it came to INT8, or None.
     """
 
     bundle: Bundle
     report: ParityReport
     report_file: Path
     calibration: str
-    plan: QuantizationPlan | None
+    quantized: Quantized | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `edgezsl export --json` prints."""
@@ -134,7 +135,7 @@ class _Draft:
     golden: GoldenSet
     source: FunctionEngine
     calibration: CalibrationSet | None
-    plan: QuantizationPlan | None
+    quantized: Quantized | None
 
 
 def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
@@ -179,8 +180,8 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
         raise _broken(report, report_file)
     bundle = _write(draft, out, (precision,), report=report, names=names)
     used = draft.calibration
-    words = f"{len(used)} {used.kind}" if used and draft.plan else ""
-    yield ExportResult(bundle, report, report_file, words, draft.plan)
+    words = f"{len(used)} {used.kind}" if used and draft.quantized else ""
+    yield ExportResult(bundle, report, report_file, words, draft.quantized)
 
 
 def _parity_pictures(settings: ExportSettings) -> Pictures:
@@ -203,12 +204,13 @@ def _draft(
     facts, file, batch = model.facts, str(model.folder / IMAGE_ENCODER), settings.batch
     stored = model.read(IMAGE_ENCODER)
     single: dict[Precision, bytes] = {"fp32": portable_encoder(stored, facts.contract, facts.space, file)}
-    calibration, plan = None, None
+    calibration, quantized = None, None
     if precision == "int8" or facts.space.image_mean is None:
         calibration = yield from calibration_set(settings.calibration, facts.contract, recipe.calibration_images)
     if precision == "int8" and calibration is not None:
-        quantized = quantize_by_recipe(single["fp32"], facts.contract, facts.space.dim, recipe, calibration)
-        single["int8"], plan = yield from quantized
+        steps = quantize_by_recipe(single["fp32"], facts.contract, facts.space.dim, recipe, calibration)
+        quantized = yield from steps
+        single["int8"] = quantized.data
     encoders = {name: with_batch(data, batch) for name, data in single.items()}
     alone = encoder_engine(single["fp32"], facts.contract, facts.space.dim)
     if batch.max > 1:
@@ -216,7 +218,7 @@ def _draft(
     golden = golden_set(encoders, facts.contract, facts.space.dim, batch, unit=facts.space.similarity == "cosine")
     # The stored graph itself, not ours: what we did to it is part of what is proved.
     source = encoder_engine(stored, facts.contract, facts.space.dim)
-    return _Draft(model, recipe, batch, encoders, golden, source, calibration, plan)
+    return _Draft(model, recipe, batch, encoders, golden, source, calibration, quantized)
 
 
 def _write(
@@ -273,8 +275,8 @@ def _provenance(draft: _Draft) -> Provenance:
     versions = {"edgezsl": __version__, **{name: str(package.__version__) for name, package in packages.items()}}
     used = draft.calibration
     recipe = draft.recipe.name
-    if draft.plan is not None and used is not None:
-        recipe = f"{recipe}: {draft.plan}; calibrated on {len(used)} {used.kind}"
+    if draft.quantized is not None and used is not None:
+        recipe = f"{recipe}: {draft.quantized.plan}; calibrated on {len(used)} {used.kind}"
     return Provenance(
         source_model=draft.model.facts.source,
         recipe=recipe,
@@ -290,10 +292,12 @@ def _write_report(report: ParityReport, out: Path, draft: _Draft) -> Path:
     made = _provenance(draft)
     known = {"made from": made.source_model, "recipe": made.recipe, "licence": draft.model.facts.licence.id}
     versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
-    page = parity_page(report, draft.model.facts.name, {**known, "versions": versions})
+    quantized = draft.quantized
+    page = parity_page(report, draft.model.facts.name, {**known, "versions": versions}, quantized)
+    value = {**report.to_json(), "quantization": quantized.to_json() if quantized else None}
     try:
         file.absolute().parent.mkdir(parents=True, exist_ok=True)
-        write_durably(file, canonical_json(report.to_json()))
+        write_durably(file, canonical_json(value))
         write_durably(file.with_suffix(".html"), page.encode("utf-8", "replace"))
     except OSError as cause:
         message = f"the parity report cannot be written ({cause.strerror})"

@@ -10,6 +10,7 @@ from edgezsl.evaluate.document import document, facts, jpeg, row, table, tiles
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edgezsl.compile.choice import Quantized
     from edgezsl.compile.parity import EngineParity, ParityReport
     from edgezsl.compile.worst import WorstImage
 
@@ -30,17 +31,21 @@ _HEADINGS = {
 }
 
 
-def parity_page(report: ParityReport, name: str, provenance: Mapping[str, str]) -> str:
+def parity_page(
+    report: ParityReport, name: str, provenance: Mapping[str, str], quantized: Quantized | None = None
+) -> str:
     """Return the report as an HTML document.
 
     Args:
         report: What was measured.
         name: Of the model.
         provenance: What else to say of the export, by a word.
+        quantized: How it came to INT8, or None.
     """
     title = f"{name}, {report.precision}: the export {_HEADINGS[report.outcome]}"
     worst = [_worst_of(engine, found.worst) for engine, found in report.engines.items()]
-    return document(title, (_heading(report, title), _engines(report), *worst, _rest(report, provenance)))
+    tried = _trials(quantized) if quantized else ""
+    return document(title, (_heading(report, title), _engines(report), tried, *worst, _rest(report, provenance)))
 
 
 def _heading(report: ParityReport, title: str) -> str:
@@ -79,6 +84,38 @@ def _engines(report: ParityReport) -> str:
     rows = [row((_FIGURES[figure],), (_cell(report.engines[name], figure) for name in names)) for figure in shown]
     rows.append(row(("ms a frame, median",), (f"{one.latency['p50_ms']:.2f}" for one in report.engines.values())))
     return "<h2>Every engine</h2>\n" + table(("figure", *names), rows, numbers=names)
+
+
+def _trials(quantized: Quantized) -> str:
+    columns = ("plan", "cosine", "centred", "MB", "ms a frame")
+    rows = [
+        row(
+            (str(one.plan),),
+            (
+                f"{one.figures['cosine_mean']:.4f}",
+                f"{one.figures['centred_mean']:.4f}",
+                f"{one.bytes / 1e6:.2f}",
+                f"{one.p50_ms:.2f}",
+            ),
+        )
+        for one in quantized.trials
+    ]
+    part = (
+        "<h2>What INT8 costs</h2>\n<p>The ways to quantize that were tried, on the calibration images; the last is the one "
+        f"taken unless none met the bounds. Milliseconds are ONNX Runtime's, on one thread.</p>\n{_table_of(columns, rows)}"
+    )
+    if quantized.losses:
+        order = sorted(quantized.losses.items(), key=lambda pair: -pair[1])
+        part += (
+            "<p>No plan of the recipe met the bounds, so each group of nodes was quantized alone. What the mean centred "
+            "cosine loses by it:</p>\n"
+            + _table_of(("group", "loss"), [row((name,), (f"{loss:.4f}",)) for name, loss in order])
+        )
+    return part
+
+
+def _table_of(columns: tuple[str, ...], rows: Sequence[str]) -> str:
+    return table(columns, rows, numbers=columns[1:])
 
 
 def _cell(engine: EngineParity, figure: str) -> str:

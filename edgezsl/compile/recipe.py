@@ -27,6 +27,7 @@ EXPORTED: tuple[Precision, ...] = ("fp32", "int8")  # what this version writes
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _KEEP = re.compile(r"stem|depthwise|op:[A-Za-z]+|node:.+")
 _FULL_PERCENT = 100.0
+_MOST_NAMED = 3  # rules in the words for a plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class QuantizationPlan:
 
     def __str__(self) -> str:
         how = f"{self.calibrator} {self.percentile:g}" if self.calibrator == "percentile" else self.calibrator
-        return f"{how}, {' and '.join(self.keep_float) or 'nothing'} in float"
+        more = len(self.keep_float) - _MOST_NAMED
+        named = [*self.keep_float[:_MOST_NAMED], *([f"{more} more nodes"] if more > 0 else [])]
+        return f"{how}, {' and '.join(named) or 'nothing'} in float"
 
 
 @dataclass(frozen=True, slots=True)

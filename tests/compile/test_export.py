@@ -206,7 +206,7 @@ def test_full_precision_says_exactly_what_the_model_says(quick, tmp_path):
     assert dict(result.bundle.manifest.image_encoders) == {"fp32": "image_encoder.fp32.onnx"}
     assert result.report.figures["cosine_min"] >= 0.999999
     assert result.calibration == ""
-    assert result.plan is None
+    assert result.quantized is None
 
 
 @pytest.mark.parametrize("batch", [Batch(4, 4, 4), Batch(1, 2, 8)])

@@ -1,0 +1,126 @@
+"""What INT8 hurts is found one group at a time, left in float, and nothing else is."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from edgezsl.compile.calibration import CalibrationSet
+from edgezsl.compile.choice import quantize_by_recipe
+from edgezsl.compile.graph import load_graph, portable_encoder
+from edgezsl.compile.quantize import quantized_nodes
+from edgezsl.compile.recipe import load_recipe
+from edgezsl.compile.sensitivity import left_in_float, node_groups, only
+from edgezsl.runtime.onnx_engine import OnnxGraph
+from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, conv_facts, finished
+
+RECIPE = """\
+format: edgezsl-recipe/1
+name: strict
+describes: Minmax and nothing else, so that something has to be left in float
+opset: 17
+precision_default: int8
+quantization: {calibration_images: 12, candidates: [{calibrator: minmax}]}
+bounds: {cosine_mean: 0.99, centred_mean: 0.99, top1_agreement: 0.95}
+"""
+
+
+def scaled(data, factor=400.0):
+    """Return an encoder that says the same, in which a channel of the stem is `factor` times as loud as the others.
+
+    A rectifier keeps positive factors, so the next layer can take it back; one scale for the whole tensor cannot.
+    """
+    model = onnx.load_from_string(data)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    for name, by in (("stem.weight", factor), ("stem.bias", factor), ("first.depthwise.weight", 1 / factor)):
+        values = numpy_helper.to_array(stored[name]).copy()
+        values[0] *= by
+        stored[name].CopyFrom(numpy_helper.from_array(values, name))
+    return model.SerializeToString()
+
+
+def portable(data):
+    facts = conv_facts()
+    return portable_encoder(data, facts.contract, facts.space, "x")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "strict.yaml"
+    path.write_text(RECIPE)
+    return load_recipe(path)
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    random = np.random.RandomState(0)
+    pixels = 2 * random.rand(12, 3, 4, 4).repeat(8, axis=2).repeat(8, axis=3).astype(np.float32) - 1
+    return CalibrationSet("images", pixels, "0" * 64, frozenset(), frozenset())
+
+
+def quantized_by(data, recipe, calibration):
+    steps = quantize_by_recipe(portable(data), conv_facts().contract, CONV_DIM, recipe, calibration)
+    return finished(steps)
+
+
+def test_a_loud_channel_says_the_same_before_it_is_quantized():
+    image = np.random.RandomState(1).rand(1, 3, CONV_SIDE, CONV_SIDE).astype(np.float32)
+    rows = [
+        OnnxGraph(data, file="x", threads=1).run({"image": image})[0]
+        for data in (conv_encoder(), scaled(conv_encoder()))
+    ]
+    np.testing.assert_allclose(*rows, atol=1e-5)
+
+
+def test_what_a_loud_channel_hurts_is_found_and_left_in_float_and_nothing_else(recipe, calibration):
+    result, steps = quantized_by(scaled(conv_encoder()), recipe, calibration)
+    worst = max(result.losses, key=result.losses.__getitem__)
+    assert worst == "depthwise 1 of 2"
+    assert result.plan.keep_float == ("node:first.depthwise",)
+    left = quantized_nodes(load_graph(portable(conv_encoder()), "x"), result.plan.keep_float)
+    assert [node.name for node in left] == ["stem", "first.pointwise", "second.depthwise", "second.pointwise", "head"]
+    first, last = result.trials[0], result.trials[-1]
+    assert first.figures["centred_mean"] < recipe.bounds.centred_mean <= last.figures["centred_mean"]
+    assert first.plan.keep_float == ()
+    assert min(last.bytes, first.bytes, last.p50_ms) > 0
+    assert {step.step for step in steps} >= {"looking for what INT8 hurts", "leaving in float what INT8 hurts"}
+
+
+def test_where_a_plan_of_the_recipe_suffices_nothing_is_searched(recipe, calibration):
+    result, _ = quantized_by(conv_encoder(), recipe, calibration)
+    assert result.losses == {}
+    assert len(result.trials) == 1
+    assert result.plan.keep_float == ()
+
+
+def test_groups_are_neighbours_of_one_kind_and_hold_every_node_once():
+    groups = node_groups(portable(conv_encoder()))
+    assert list(groups) == [
+        "stem",
+        "depthwise 1 of 2",
+        "depthwise 2 of 2",
+        "convolutions 1 of 2",
+        "convolutions 2 of 2",
+        "products",
+    ]
+    names = [name for nodes in groups.values() for name in nodes]
+    assert sorted(names) == sorted(node.name for node in quantized_nodes(load_graph(portable(conv_encoder()), "x"), ()))
+
+
+def test_a_rule_for_one_node_means_that_node_though_its_name_has_wild_characters():
+    model = load_graph(portable(conv_encoder()), "x")
+    for node, name in zip(
+        [node for node in model.graph.node if node.op_type == "Conv"], ("a[0]", "a0", "b*"), strict=False
+    ):
+        node.name = name
+    kept = {node.name for node in quantized_nodes(model, ())} - {
+        node.name for node in quantized_nodes(model, only(["a[0]"]))
+    }
+    assert kept == {"a[0]"}
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1.0, []), (0.04, ["b"]), (0.02, ["b", "c"]), (0.0, ["b", "c", "a"])])
+def test_as_many_groups_are_left_as_the_sum_of_losses_asks_for(most, expected):
+    assert left_in_float({"a": 0.01, "b": 0.1, "c": 0.03}, most) == expected
