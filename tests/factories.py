@@ -324,6 +324,20 @@ def conv_encoder(*, seed: int = 5, batch: int | str = "N", output: str = "embedd
     return graph_bytes(nodes, [pixels], [(output, TensorProto.FLOAT, [batch, CONV_DIM])], constants)
 
 
+def with_loud_channel(data: bytes, *, factor: float = 400.0) -> bytes:
+    """Return a convolutional encoder that says the same, in which one channel of the stem is `factor` times as loud.
+
+    A rectifier keeps positive factors, so the next layer takes it back; one INT8 scale for the whole tensor cannot.
+    """
+    model = onnx.load_from_string(data)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    for name, by in (("stem.weight", factor), ("stem.bias", factor), ("first.depthwise.weight", 1 / factor)):
+        values = numpy_helper.to_array(stored[name]).copy()
+        values[0] *= by
+        stored[name].CopyFrom(numpy_helper.from_array(values, name))
+    return model.SerializeToString()
+
+
 def two_outputs() -> bytes:
     """Return the convolutional image encoder with its raw embedding as a second output."""
     model = onnx.load_from_string(conv_encoder())

@@ -227,12 +227,21 @@ def _axes(view: _View) -> Iterator[Fault]:
             continue
         rank = weight.ndim
         axis = _attribute(node, "axis", 1) % rank
-        for reader, number in view.consumers.get(node.output[0], []):
+        for reader, number in _readers(view, node):
             expected = _output_axis(reader, number, rank)
             if expected is None or axis != expected:
                 where = "nowhere" if expected is None else f"axis {expected}"
                 message = f"has a scale for each step of axis {axis}, expected along {where} for {reader.op_type}"
                 yield Fault("weight_axis", node.name, message)
+
+
+def _readers(view: _View, node: onnx.NodeProto) -> Iterator[tuple[onnx.NodeProto, int]]:
+    """Yield the nodes that read a node's result, past a cast, with the number of the input."""
+    for reader, number in view.consumers.get(node.output[0], []):
+        if reader.op_type == "Cast":
+            yield from view.consumers.get(reader.output[0], [])
+        else:
+            yield reader, number
 
 
 def _weight(view: _View, node: onnx.NodeProto) -> NDArray[Any] | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 
 from edgezsl.compile.calibration import CalibrationSet
 from edgezsl.compile.choice import quantize_by_recipe
@@ -14,7 +12,7 @@ from edgezsl.compile.quantize import quantized_nodes
 from edgezsl.compile.recipe import load_recipe
 from edgezsl.compile.sensitivity import left_in_float, node_groups, only
 from edgezsl.runtime.onnx_engine import OnnxGraph
-from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, conv_facts, finished
+from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, conv_facts, finished, with_loud_channel
 
 RECIPE = """\
 format: edgezsl-recipe/1
@@ -25,20 +23,6 @@ precision_default: int8
 quantization: {calibration_images: 12, candidates: [{calibrator: minmax}]}
 bounds: {cosine_mean: 0.99, centred_mean: 0.99, top1_agreement: 0.95}
 """
-
-
-def scaled(data, factor=400.0):
-    """Return an encoder that says the same, in which a channel of the stem is `factor` times as loud as the others.
-
-    A rectifier keeps positive factors, so the next layer can take it back; one scale for the whole tensor cannot.
-    """
-    model = onnx.load_from_string(data)
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    for name, by in (("stem.weight", factor), ("stem.bias", factor), ("first.depthwise.weight", 1 / factor)):
-        values = numpy_helper.to_array(stored[name]).copy()
-        values[0] *= by
-        stored[name].CopyFrom(numpy_helper.from_array(values, name))
-    return model.SerializeToString()
 
 
 def portable(data):
@@ -69,13 +53,13 @@ def test_a_loud_channel_says_the_same_before_it_is_quantized():
     image = np.random.RandomState(1).rand(1, 3, CONV_SIDE, CONV_SIDE).astype(np.float32)
     rows = [
         OnnxGraph(data, file="x", threads=1).run({"image": image})[0]
-        for data in (conv_encoder(), scaled(conv_encoder()))
+        for data in (conv_encoder(), with_loud_channel(conv_encoder()))
     ]
     np.testing.assert_allclose(*rows, atol=1e-5)
 
 
 def test_what_a_loud_channel_hurts_is_found_and_left_in_float_and_nothing_else(recipe, calibration):
-    result, steps = quantized_by(scaled(conv_encoder()), recipe, calibration)
+    result, steps = quantized_by(with_loud_channel(conv_encoder()), recipe, calibration)
     worst = max(result.losses, key=result.losses.__getitem__)
     assert worst == "depthwise 1 of 2"
     assert result.plan.keep_float == ("node:first.depthwise",)

@@ -1,0 +1,135 @@
+"""Half precision: the same graph in float16, but for what float16 cannot hold or add up.
+
+Normalisations, softmax and sums of squares stay in float32, and so does every node beside a tensor that grew large on the
+calibration images: float16 ends at 65,504. Inputs and outputs keep their types. In a graph with quantize-dequantize pairs
+the pairs keep float32 scales, with casts around them: float16 scales are no ONNX before opset 19. The only module that
+imports `onnxruntime.transformers`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgezsl.compile.graph import graph_bytes, load_graph, require_onnx, stripped
+from edgezsl.errors import missing_extra
+from edgezsl.runtime.onnx_engine import OnnxGraph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import onnx
+    from numpy.typing import NDArray
+
+LARGEST_SAFE = 1e4  # of a tensor on the calibration images: other images may be six times as loud
+# Sums of many terms, or of squares: they lose digits or overflow long before a convolution does.
+KEPT_OPS = (
+    *("LayerNormalization", "InstanceNormalization", "GroupNormalization", "BatchNormalization", "LpNormalization"),
+    *("Softmax", "LogSoftmax", "ReduceL2", "ReduceSumSquare", "ReduceSum", "ReduceMean", "Pow", "Sqrt", "Exp"),
+    *("QuantizeLinear", "DequantizeLinear"),
+)
+
+
+def largest_magnitudes(data: bytes, pixels: Iterable[NDArray[Any]]) -> dict[str, float]:
+    """Run a graph over pixels, and return the largest magnitude of every float tensor in it, by name.
+
+    Args:
+        data: An image encoder, as `portable_encoder` makes it, for one frame at a time.
+        pixels: Arrays `(1, 3, h, w)`.
+
+    Raises:
+        EngineError: When the graph does not run.
+        MissingExtraError: When onnx or ONNX Runtime is not installed.
+    """
+    package = require_onnx()
+    model = load_graph(data, "the image encoder")
+    given = model.graph.input[0].name
+    types = {value.name: value.type.tensor_type.elem_type for value in _typed(model)}
+    float32 = package.TensorProto.FLOAT
+    inside = [name for node in model.graph.node for name in node.output if types.get(name) == float32]
+    del model.graph.output[:]
+    model.graph.output.extend(package.helper.make_tensor_value_info(name, float32, None) for name in inside)
+    graph = OnnxGraph(graph_bytes(model), file="the image encoder", threads=1)
+    largest: dict[str, float] = {}
+    for frame in pixels:
+        for name, values in zip(graph.outputs, graph.run({given: frame}), strict=True):
+            largest[name] = max(largest.get(name, 0.0), float(np.abs(values).max(initial=0.0)))
+    graph.close()
+    return largest
+
+
+def half_graph(data: bytes, largest: Mapping[str, float]) -> bytes:
+    """Return a graph in float16, with float32 where float16 is not safe, and float32 at its input and output.
+
+    Args:
+        data: An image encoder in float32, with or without quantize-dequantize pairs, as this package writes it.
+        largest: What tensors reached (`largest_magnitudes`).
+
+    Raises:
+        ModelError: When it is no ONNX file.
+        MissingExtraError: When onnx or ONNX Runtime is not installed.
+    """
+    try:
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+        from onnxruntime.transformers.onnx_model import OnnxModel
+    except ImportError as cause:
+        raise missing_extra("onnxruntime", "quantize", "half precision", cause) from cause
+    model = load_graph(data, "the image encoder")
+    loud = {name for name, most in largest.items() if most > LARGEST_SAFE}
+    for node in model.graph.node:
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"} and node.input[0] in loud:
+            loud.add(node.output[0])
+    kept = [node.name for node in model.graph.node if loud & {*node.input, *node.output} or _normalises(model, node)]
+    half = convert_float_to_float16(model, keep_io_types=True, op_block_list=list(KEPT_OPS), node_block_list=kept)
+    _remove_detours(half)
+    OnnxModel.graph_topological_sort(half.graph, is_deterministic=True)  # the casts were put at the end
+    return graph_bytes(stripped(half))
+
+
+def _remove_detours(model: onnx.ModelProto) -> None:
+    """Let a node in float32 read another's float32 result itself, not through a cast to float16 and one back.
+
+    The converter puts both between neighbours that stay in float32, and what float16 cannot hold is lost there all the same.
+    """
+    package = require_onnx()
+    casts = {
+        node.output[0]: (node.input[0], package.helper.get_attribute_value(node.attribute[0]))
+        for node in model.graph.node
+        if node.op_type == "Cast"
+    }
+    half, full = package.TensorProto.FLOAT16, package.TensorProto.FLOAT
+    straight = {
+        name: casts[source][0]
+        for name, (source, to) in casts.items()
+        if to == full and source in casts and casts[source][1] == half
+    }
+    results = {value.name for value in model.graph.output}
+    renamed = {source: name for name, source in straight.items() if name in results}
+    for node in model.graph.node:
+        for number, name in enumerate(node.input):
+            source = straight.get(name, name)
+            node.input[number] = renamed.get(source, source)
+        for number, name in enumerate(node.output):
+            node.output[number] = renamed.get(name, name)
+    _remove_unread(model, set(straight))
+
+
+def _remove_unread(model: onnx.ModelProto, detours: set[str]) -> None:
+    """Remove the second casts of detours, and then every cast that nothing reads."""
+    results = {value.name for value in model.graph.output}
+    nodes = [node for node in model.graph.node if node.op_type != "Cast" or node.output[0] not in detours]
+    read = results | {name for node in nodes for name in node.input}
+    kept = [node for node in nodes if node.op_type != "Cast" or node.output[0] in read]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
+def _normalises(model: onnx.ModelProto, node: onnx.NodeProto) -> bool:
+    """Return whether a node makes the embedding: what divides by its length must not round first."""
+    return any(value.name in node.output for value in model.graph.output)
+
+
+def _typed(model: onnx.ModelProto) -> Iterable[onnx.ValueInfoProto]:
+    inferred = require_onnx().shape_inference.infer_shapes(model)
+    return (*inferred.graph.value_info, *inferred.graph.output)
