@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -34,7 +34,11 @@ def export(
         Path | None, typer.Argument(metavar="MODEL", help="A model directory; default: the model of edgezsl.")
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit integers: a quarter of the size.")] = False,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Half precision, where it is safe.")] = False,
     fp32: Annotated[bool, typer.Option("--fp32", help="Full precision. Default: what the recipe says.")] = False,
+    device: Annotated[
+        str | None, typer.Option("--device", help="A board: INT8 comes with what its TensorRT builds from.")
+    ] = None,
     calibration: Annotated[
         str | None,
         typer.Option("--calibration", help="Photographs that set INT8 ranges: a folder, glob, film or camera."),
@@ -47,7 +51,12 @@ def export(
         Path | None, typer.Option("--classes", "-c", help="The classes whose decisions must agree: classes.yaml.")
     ] = None,
     batch: Annotated[str, typer.Option("--batch", help="Frames at once: N, or MIN:OPT:MAX.")] = "1",
+    uint8: Annotated[bool, typer.Option("--uint8", help="The graph takes pixels as they are, and normalises.")] = False,
     recipe: Annotated[str | None, typer.Option("--recipe", help="A recipe's name or file.")] = None,
+    fallback: Annotated[
+        Literal["fp16", "fp32"] | None,
+        typer.Option("--fallback", help="Where a bound does not hold: fp16 or fp32 instead, saying so."),
+    ] = None,
     allow_broken_parity: Annotated[
         bool, typer.Option("--allow-broken-parity", help="Record a broken bound in the bundle; do not refuse it.")
     ] = False,
@@ -62,18 +71,21 @@ def export(
     from edgezsl.compile.graph import require_onnx
 
     require_onnx()  # before anything else: without it nothing here works
-    if int8 and fp32:
-        raise typer.BadParameter("give one of --int8 and --fp32")
+    if int8 + fp16 + fp32 > 1:
+        raise typer.BadParameter("give one of --int8, --fp16 and --fp32")
     settings = ExportSettings(
         model=model,
         out=out,
         recipe=recipe,
-        precision="int8" if int8 else "fp32" if fp32 else None,
+        precision="int8" if int8 else "fp16" if fp16 else "fp32" if fp32 else None,
         batch=_batch(batch),
+        device=device,
+        uint8=uint8,
         calibration=calibration,
         parity_images=parity_images,
         labels=labels,
         classes=classes,
+        fallback=fallback,
         allow_broken_parity=allow_broken_parity,
     )
     result = _followed(run_export(settings))
@@ -114,7 +126,7 @@ def _followed(steps: Iterator[ExportProgress | ExportResult]) -> ExportResult:
 
 
 def _say_result(result: ExportResult) -> None:
-    report, manifest = result.report, result.bundle.manifest
+    report, manifest, fallback = result.report, result.bundle.manifest, result.bundle.manifest.fallback
     images = f"{report.images} {report.kind}"
     if report.kind.startswith("generated"):
         images += ", which are no photographs: prove it on yours with --parity-images FOLDER"
@@ -125,7 +137,8 @@ def _say_result(result: ExportResult) -> None:
         [
             ("model", f"{manifest.name}: {manifest.provenance.source_model}"),
             ("licence", manifest.licence.id),
-            ("precision", f"{manifest.precision}{f' ({result.quantized.plan})' if result.quantized else ''}"),
+            ("precision", f"{manifest.precision}{_how(result)}"),
+            *([("instead of", f"{fallback.asked}: {fallback.reason}")] if fallback else []),
             ("calibration", result.calibration or "none: ranges matter to INT8 only"),
             ("size", f"{sizes['model'] / 1e6:.2f} MB in fp32, {sizes['export'] / 1e6:.2f} MB now"),
             ("parity", f"{report.outcome} on {images}"),
@@ -134,9 +147,11 @@ def _say_result(result: ExportResult) -> None:
         ]
     )
     rows = []
-    for name, engine in report.engines.items():
-        figures = [_figure(engine.figures.get(figure)) for figure in _COLUMNS.values()]
-        rows.append((name, *figures, f"{engine.latency['p50_ms']:.2f}", ", ".join(engine.broken) or "none"))
+    for precision, one in result.reports.items():
+        for name, engine in one.engines.items():
+            figures = [_figure(engine.figures.get(figure)) for figure in _COLUMNS.values()]
+            called = f"{precision} in {name}" if len(result.reports) > 1 else name
+            rows.append((called, *figures, f"{engine.latency['p50_ms']:.2f}", ", ".join(engine.broken) or "none"))
     say_table(["engine", *_COLUMNS, "ms", "broken bounds"], rows)
     _say_accuracy(result)
     if result.quantized and result.quantized.losses:
@@ -151,6 +166,14 @@ def _say_result(result: ExportResult) -> None:
         f"bundle: {result.bundle.folder} ({result.bundle.digest[:12]}), report: {result.report_file.with_suffix('.html')}"
     )
     say(f"next: edgezsl run --bundle {result.bundle.folder} --camera 0 --classes classes.yaml")
+
+
+def _how(result: ExportResult) -> str:
+    """Return how the encoder that runs came to INT8, and what lies beside it."""
+    manifest, quantized = result.bundle.manifest, result.quantized
+    plan = f" ({quantized.plan})" if quantized and manifest.precision == "int8" else ""
+    others = [name for name in manifest.image_encoders if name != manifest.precision]
+    return plan + (f"; beside it {', '.join(others)}" if others else "")
 
 
 def _say_search(quantized: Quantized) -> None:

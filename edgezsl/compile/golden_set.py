@@ -48,7 +48,7 @@ def golden_set(
         precision: golden_embeddings(encoder_engine(data, contract, dim, batch), contract, frames)
         for precision, data in sorted(encoders.items())
     }
-    first = next(iter(embeddings.values()))
+    first = embeddings.get("fp32", next(iter(embeddings.values())))
     prototypes = first[:_PROTOTYPES]
     if unit:
         prototypes = prototypes / np.maximum(np.linalg.norm(prototypes, axis=1, keepdims=True), np.float32(1e-12))

@@ -196,6 +196,44 @@ def with_batch(data: bytes, batch: Batch) -> bytes:
     return _with_batch(load_graph(data, "the image encoder"), batch.max if batch.min == batch.max else None)
 
 
+def with_uint8_input(data: bytes, contract: InputContract) -> bytes:
+    """Return an image encoder that takes pixels as they are, uint8, and normalises them itself: Cast, Mul, Add.
+
+    The three stay nodes of their own. Folded into a convolution that pads with zeros, they would pad with another colour.
+
+    Args:
+        data: An image encoder, as `portable_encoder` makes it.
+        contract: Its contract, whose mean and std are used.
+
+    Raises:
+        MissingExtraError: When the package onnx is not installed.
+    """
+    package = require_onnx()
+    model = load_graph(data, "the image encoder")
+    mean, std = (np.array(values, np.float64).reshape(1, CHANNELS, 1, 1) for values in (contract.mean, contract.std))
+    constants = {"pixels.scale": 1 / (255 * std), "pixels.shift": -mean / std}
+    model.graph.initializer.extend(
+        package.numpy_helper.from_array(values.astype(np.float32), name) for name, values in constants.items()
+    )
+    for node in model.graph.node:
+        node.input[:] = ["pixels.normalised" if name == contract.input else name for name in node.input]
+    steps: tuple[tuple[str, list[str], str, dict[str, int]], ...] = (
+        ("Cast", [contract.input], "pixels.float", {"to": package.TensorProto.FLOAT}),
+        ("Mul", ["pixels.float", "pixels.scale"], "pixels.scaled", {}),
+        ("Add", ["pixels.scaled", "pixels.shift"], "pixels.normalised", {}),
+    )
+    nodes = [
+        package.helper.make_node(kind, inputs, [output], name=output, **settings)
+        for kind, inputs, output, settings in steps
+    ]
+    nodes += model.graph.node
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    given = next(value for value in model.graph.input if value.name == contract.input)
+    given.type.tensor_type.elem_type = package.TensorProto.UINT8
+    return graph_bytes(model)
+
+
 def stripped(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the same graph with IR version 10, the standard domain alone, every node named, and no metadata."""
     package = require_onnx()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edgezsl.compile.choice import Quantized
-    from edgezsl.compile.parity import EngineParity, ParityReport
+    from edgezsl.compile.parity_report import EngineParity, ParityReport
     from edgezsl.compile.worst import WorstImage
 
 _FIGURES = {
@@ -32,20 +32,24 @@ _HEADINGS = {
 
 
 def parity_page(
-    report: ParityReport, name: str, provenance: Mapping[str, str], quantized: Quantized | None = None
+    reports: Sequence[ParityReport], name: str, provenance: Mapping[str, str], quantized: Quantized | None = None
 ) -> str:
     """Return the report as an HTML document.
 
     Args:
-        report: What was measured.
+        reports: What was measured, first of the encoder that runs unless another is asked for.
         name: Of the model.
         provenance: What else to say of the export, by a word.
         quantized: How it came to INT8, or None.
     """
+    report, *others = reports
     title = f"{name}, {report.precision}: the export {_HEADINGS[report.outcome]}"
     worst = [_worst_of(engine, found.worst) for engine, found in report.engines.items()]
     tried = _trials(quantized) if quantized else ""
-    return document(title, (_heading(report, title), _engines(report), tried, *worst, _rest(report, provenance)))
+    beside = [f"<h2>Beside it: {escape(one.precision)}</h2>\n{_said(one)}\n{_table(one)}" for one in others]
+    return document(
+        title, (_heading(report, title), _engines(report), *beside, tried, *worst, _rest(report, provenance))
+    )
 
 
 def _heading(report: ParityReport, title: str) -> str:
@@ -62,28 +66,32 @@ def _heading(report: ParityReport, title: str) -> str:
         drop, low, high = (100 * figures[key] for key in ("drop", "drop_low", "drop_high"))
         found.append((f"{drop:.2f}", f"points of accuracy lost, 95% between {low:.2f} and {high:.2f}"))
     found.append((f"{sizes['export'] / 1e6:.2f} MB", f"{sizes['model'] / 1e6:.2f} MB in full precision"))
-    faults = [
-        f"{engine}: {_FIGURES.get(name, name)} is {one.figures[name]:.4f}, expected at least {report.bounds[name]:g}"
-        for engine, one in report.engines.items()
-        for name in one.broken
-    ] + [f"{engine} refuses the file: {reason}" for engine, reason in report.refused.items()]
-    said = "".join(f'<p class="fault"><b class="wrong">Does not hold:</b> {escape(one)}.</p>' for one in faults)
-    held = ", ".join(f"{_FIGURES.get(name, name)} ≥ {least:g}" for name, least in report.bounds.items())
-    if not faults:
-        said = f'<p class="held">Every bound holds in every engine: {escape(held)}.</p>'
     return (
         f"<h1>{escape(title)}</h1>\n<p>Each image went through the model as it lies in its directory, and through the bundle "
         "as a device runs it. A centred cosine compares two embeddings after the model's mean embedding was taken from "
-        f"both: what all images have in common flatters a plain one.</p>\n{tiles(found)}\n{said}"
+        f"both: what all images have in common flatters a plain one.</p>\n{tiles(found)}\n{_said(report)}"
     )
 
 
+def _said(report: ParityReport) -> str:
+    if report.faults:
+        return "".join(
+            f'<p class="fault"><b class="wrong">Does not hold:</b> {escape(one)}.</p>' for one in report.faults
+        )
+    held = ", ".join(f"{_FIGURES.get(name, name)} ≥ {least:g}" for name, least in report.bounds.items())
+    return f'<p class="held">Every bound holds in every engine: {escape(held)}.</p>'
+
+
 def _engines(report: ParityReport) -> str:
+    return "<h2>Every engine</h2>\n" + _table(report)
+
+
+def _table(report: ParityReport) -> str:
     names = list(report.engines)
     shown = [figure for figure in _FIGURES if any(figure in one.figures for one in report.engines.values())]
     rows = [row((_FIGURES[figure],), (_cell(report.engines[name], figure) for name in names)) for figure in shown]
     rows.append(row(("ms a frame, median",), (f"{one.latency['p50_ms']:.2f}" for one in report.engines.values())))
-    return "<h2>Every engine</h2>\n" + table(("figure", *names), rows, numbers=names)
+    return table(("figure", *names), rows, numbers=names)
 
 
 def _trials(quantized: Quantized) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgezsl.manifest import Precision
 
 FORMAT = "edgezsl-recipe/1"
-EXPORTED: tuple[Precision, ...] = ("fp32", "int8")  # what this version writes
+EXPORTED: tuple[Precision, ...] = ("fp32", "fp16", "int8")  # what may be asked for; `int8_fp16` comes beside `int8`
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _KEEP = re.compile(r"stem|depthwise|op:[A-Za-z]+|node:.+")
 _FULL_PERCENT = 100.0

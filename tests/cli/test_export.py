@@ -73,6 +73,7 @@ def test_json_is_one_object_with_the_figures(place, tmp_path):
         "fallback",
         "report",
         "page",
+        "precisions",
     }
     assert set(report) == keys
     assert report["precision"] == "fp32"

@@ -20,7 +20,7 @@ from edgezsl.errors import BundleError, InputError, ModelError, ParityError, Rec
 from edgezsl.manifest import Batch
 from edgezsl.runtime.engine import installed_engines, open_engine
 from tests.documents import Page
-from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, write_conv_model
+from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, conv_facts, write_conv_model
 
 cv2 = pytest.importorskip("cv2")
 
@@ -199,6 +199,71 @@ def test_a_broken_bound_fails_the_export_and_leaves_the_report(quick, tmp_path):
     assert json.loads((tmp_path / "out.report.json").read_text())["outcome"] == "broken"
     result, _ = exported(replace(settings, allow_broken_parity=True))
     assert result.bundle.manifest.parity.outcome == "broken_allowed"
+
+
+def test_a_broken_bound_falls_back_where_that_is_allowed_and_the_manifest_says_why(quick, tmp_path):
+    settings = replace(quick, out=tmp_path / "out", recipe=strict(tmp_path), fallback="fp32")
+    result, _ = exported(settings)
+    manifest = result.bundle.manifest
+    assert manifest.precision == "fp32"
+    assert set(manifest.image_encoders) == set(manifest.verdicts) == {"fp32"}
+    assert (manifest.fallback.asked, manifest.fallback.kept) == ("int8", "fp32")
+    assert "in onnx, expected at least 1" in manifest.fallback.reason
+    assert result.report.outcome == manifest.parity.outcome == "passed"
+    assert result.to_json()["fallback"] == manifest.fallback.reason
+    assert set(json.loads(result.report_file.read_text())["also"]) == {"int8"}
+    assert Bundle.open(result.bundle.folder).manifest.fallback == manifest.fallback
+
+
+def test_a_fallback_that_is_not_needed_leaves_no_trace(quick, tmp_path):
+    result, _ = exported(replace(quick, out=tmp_path / "out", fallback="fp32"))
+    assert result.bundle.manifest.fallback is None
+    assert set(result.bundle.manifest.image_encoders) == {"int8"}
+
+
+def test_half_precision_is_half_the_size_and_every_engine_serves_it(quick, tmp_path):
+    result, _ = exported(replace(quick, out=tmp_path / "half", precision="fp16"))
+    assert result.bundle.manifest.precision == "fp16"
+    assert result.report.outcome == "passed"
+    assert set(result.report.engines) == set(installed_engines())
+    assert result.report.figures["cosine_min"] > 0.999
+    assert result.report.bytes["export"] < 0.8 * result.report.bytes["model"]
+
+
+def test_for_a_board_with_tensorrt_int8_comes_with_what_tensorrt_builds_from(quick, tmp_path):
+    result, _ = exported(replace(quick, out=tmp_path / "board", precision="int8", device="jetson-orin-nano"))
+    manifest = result.bundle.manifest
+    assert manifest.precision == "int8"
+    assert (
+        set(manifest.image_encoders) == set(manifest.verdicts) == set(result.reports) == {"int8", "fp16", "int8_fp16"}
+    )
+    assert all("no rule is broken" in said for rows in manifest.verdicts.values() for said in rows.values())
+    assert {report.outcome for report in result.reports.values()} == {"passed"}
+    for precision in manifest.image_encoders:
+        engine = open_engine(result.bundle, "onnx", threads=1, precision=precision)
+        assert engine.encoder == precision
+        engine.close()
+    assert set(exported(replace(quick, out=tmp_path / "pc", device="x86-cpu"))[0].reports) == {"int8"}
+
+
+def test_a_graph_that_normalises_takes_pixels_as_they_are_and_says_the_same(quick, tmp_path):
+    result, _ = exported(replace(quick, out=tmp_path / "bytes", precision="fp32", uint8=True))
+    contract = result.bundle.manifest.contract
+    assert contract.dtype == "uint8"
+    assert contract == replace(conv_facts().contract, dtype="uint8")
+    assert result.report.outcome == "passed"
+    assert result.report.figures["cosine_min"] > 0.999999
+    model = load_graph(result.bundle.read("image_encoder.fp32.onnx"), "x")
+    assert [node.op_type for node in model.graph.node][:4] == ["Cast", "Mul", "Add", "Conv"]
+    assert faults(model, ROWS[0]) == []
+    assert exported(replace(quick, out=tmp_path / "small", precision="int8", uint8=True))[0].report.outcome == "passed"
+
+
+@pytest.mark.parametrize("precision", ["int8", "bf16"])
+def test_a_fallback_that_is_none_is_refused(precision):
+    with pytest.raises(InputError, match=precision) as caught:
+        ExportSettings(fallback=precision)
+    assert caught.value.expected == "fp16 or fp32"
 
 
 def test_full_precision_says_exactly_what_the_model_says(quick, tmp_path):

@@ -82,9 +82,8 @@ def bundle_of(tmp_path):
 
 def report_of(bundle, pictures, *, model=None, used=None, installed=("onnx",)):
     """Return the report of one engine, unless others are named: each costs a second to load."""
-    return finished(measure_parity(model or reference(), bundle, "fp32", pictures, used, BOUNDS, installed=installed))[
-        0
-    ]
+    steps = measure_parity(model or reference(), bundle, ["fp32"], pictures, used, BOUNDS, installed=installed)
+    return finished(steps)[0]["fp32"]
 
 
 def test_figures_of_equal_embeddings_are_one():

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edgezsl.compile.figures import cosines
-from edgezsl.compile.parity import EngineParity, ParityReport
 from edgezsl.compile.parity_page import parity_page
+from edgezsl.compile.parity_report import EngineParity, ParityReport
 from edgezsl.compile.pictures import Picture
 from edgezsl.compile.worst import SHOWN, Gallery, image_of
 from edgezsl.preprocess import Preprocessor
@@ -63,7 +63,7 @@ def report(**changes):
 
 @pytest.fixture(scope="module")
 def page():
-    return Page(parity_page(report(), "colours", {"recipe": "convnet"}))
+    return Page(parity_page([report()], "colours", {"recipe": "convnet"}))
 
 
 def test_the_worst_images_are_those_of_lowest_centred_cosine_the_worst_first():
@@ -101,8 +101,8 @@ def test_it_loads_nothing_and_shows_two_pictures_for_each_image(page):
 
 
 def test_what_broke_is_said_first_and_every_figure_stands_in_the_table(page):
-    assert "Does not hold: onnx: centred cosine, mean is 0.9700, expected at least 0.98" in page.text
-    assert "Does not hold: openvino refuses the file: it answers otherwise" in page.text
+    assert "Does not hold: centred_mean is 0.9700 in onnx, expected at least 0.98" in page.text
+    assert "Does not hold: openvino refuses it (it answers otherwise)" in page.text
     assert ["centred cosine, mean", "0.9700"] in page.rows
     assert "points of accuracy lost, 95% between -0.10 and 0.90" in page.text
     for words in ("2, because calibration had used them", "not installed", "convnet", "3 colours"):
@@ -117,7 +117,13 @@ def test_a_name_never_becomes_markup(page):
 
 def test_what_holds_is_said_with_its_bounds():
     engine = EngineParity("ONNX Runtime", {**FIGURES, "drop_high": 0.009, "centred_mean": 0.99}, (), {"p50_ms": 3.5})
-    text = Page(parity_page(report(outcome="passed", engines={"onnx": engine}, refused={}), "colours", {})).text
+    text = Page(
+        parity_page(
+            [report(outcome="passed", engines={"onnx": engine}, refused={}), report(precision="fp16")], "colours", {}
+        )
+    ).text
     assert "Every bound holds in every engine: centred cosine, mean ≥ 0.98." in text
-    assert "Does not hold" not in text
+    own, _, beside = text.partition("Beside it: fp16")
+    assert "Does not hold" not in own
+    assert "Does not hold: centred_mean is 0.9700" in beside
     assert "The worst images" not in text

@@ -59,7 +59,7 @@ def test_a_training_section_is_passed_on_as_it_stands(tmp_path):
     [
         ("opset: 17", "opset: 9", "opset"),
         ("name: mine", "name: My Net", "name"),
-        ("precision_default: int8", "precision_default: fp16", "precision_default"),
+        ("precision_default: int8", "precision_default: bf16", "precision_default"),
         ("recipe/1", "recipe/2", "format"),
         ("describes: A recipe of a test\n", "", "describes"),
         ("opset: 17", "opset: 17\nsurprise: 1", "surprise"),
