@@ -22,7 +22,7 @@ BUNDLE_FORMAT = "edgezsl-bundle/1"
 Precision = Literal["fp32", "fp16", "int8", "int8_fp16"]
 SemanticKind = Literal["words", "attributes", "examples", "vector"]
 ExampleBias = Literal["none", "half_squared_norm"]
-TextCleaning = Literal["none"]
+TextCleaning = Literal["none", "clip", "canonicalize"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 LARGEST_BATCH = 4096  # frames; an engine pads to `min`
@@ -53,7 +53,7 @@ class Semantics:
         templates: Prompt templates used when a class file has none; each holds `{}` once.
         attributes: The attribute vocabulary, in the order of the vector, or empty.
         token_limit: The most tokens of a text, special tokens included; 0 where there is no limit.
-        text_cleaning: What is done to a text before the tokenizer.
+        text_cleaning: What is done to a text before the tokenizer (`edgezsl.runtime.text_cleaning`).
         example_bias: The bias of a class given by pictures; `half_squared_norm` is `-½‖μ‖²` (docs/classes-file.md).
     """
 

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgezsl.bundle import GOLDEN, SEMANTIC_MAP, TEXT_ENCODER, TOKENIZER, Bundle, GoldenSet
 from edgezsl.compile.everyday_names import EVERYDAY_NAMES
-from edgezsl.compile.graph import with_half_weights
 from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.encoders.graph import with_half_weights
 from edgezsl.encoders.model import IMAGE_ENCODER, Model, ModelFacts
 from edgezsl.manifest import Batch, Licence, Manifest, Provenance, Semantics
 from edgezsl.preprocess import Preprocessor

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import edgezsl
+from tests.factories import write_conv_model
 
 PACKAGE = Path(edgezsl.__file__).parent
 VENDORS = (
@@ -25,7 +26,9 @@ VENDORS = (
 # What trains a model is made of torch, and imports it as a matter of course; nothing that a device runs imports these.
 TRAINING = (
     *("edgezsl.zsl", "edgezsl.data", "edgezsl.encoders.compact", "edgezsl.encoders.minilm"),
-    *("edgezsl.compile.trained_model", "edgezsl.compile.training_run"),
+    *("edgezsl.compile.trained_model", "edgezsl.compile.training_run", "edgezsl.compile.source_parity"),
+    *("edgezsl.encoders.modules", "edgezsl.encoders.onnx_export", "edgezsl.encoders.source_model"),
+    *("edgezsl.encoders.open_clip_models", "edgezsl.encoders.timm_models", "edgezsl.encoders.transformers_models"),
 )
 
 
@@ -68,6 +71,32 @@ def test_every_module_can_be_imported_first(module):
 
 def test_the_parts_that_train_do_not_load_the_command_line():
     assert loaded_after(*TRAINING) & {"typer", "rich"} == set()
+
+
+def without(packages, program, *arguments):
+    """Run a program in an interpreter that cannot import some packages."""
+    taken_away = f"import sys; sys.modules.update(dict.fromkeys({packages!r}))\n"
+    command = [sys.executable, "-c", taken_away + program, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_model_directory_is_read_without_torch_and_onnx(tmp_path):
+    write_conv_model(tmp_path / "model")
+    program = "from pathlib import Path; from edgezsl.encoders.model import Model; print(Model.open(Path(sys.argv[1])).facts.name)"
+    assert without(["torch", "onnx"], program, tmp_path / "model") == "convolutions\n"
+
+
+def test_a_model_directory_is_exported_without_torch(tmp_path):
+    write_conv_model(tmp_path / "model")
+    program = (
+        "from pathlib import Path; from edgezsl.compile.export import ExportSettings, export\n"
+        "model, out = map(Path, sys.argv[1:])\n"
+        "*_, result = export(ExportSettings(model, out, precision='int8'))\n"
+        "print(result.report.outcome)"
+    )
+    assert without(["torch", "typer"], program, tmp_path / "model", tmp_path / "out") == "passed\n"
 
 
 def test_the_child_that_reads_class_files_imports_no_numpy_before_it_has_read_one():

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from edgezsl import __version__
-from edgezsl.cli import classes, demo, export, inspect, machine, run, train
+from edgezsl.cli import classes, demo, export, import_model, inspect, machine, run, train
 from edgezsl.errors import EdgezslError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("demo")(demo.demo)
+app.command("import")(import_model.import_model)
 app.command("export")(export.export)
 app.command("train")(train.train)
 app.command("embed")(classes.embed)

@@ -68,7 +68,7 @@ def export(
     """Turn a model into a bundle, and prove that the bundle says what the model says."""
     from edgezsl.compile.export import ExportSettings
     from edgezsl.compile.export import export as run_export
-    from edgezsl.compile.graph import require_onnx
+    from edgezsl.encoders.graph import require_onnx
 
     require_onnx()  # before anything else: without it nothing here works
     if int8 + fp16 + fp32 > 1:

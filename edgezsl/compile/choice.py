@@ -90,7 +90,7 @@ def quantize_by_recipe(
     Where none does, the most sensitive nodes are left in float, until the bounds are met.
 
     Args:
-        encoder: As `edgezsl.compile.graph.portable_encoder` makes it.
+        encoder: As `edgezsl.encoders.graph.portable_encoder` makes it.
         contract: Its contract.
         dim: D.
         recipe: Gives plans and bounds.

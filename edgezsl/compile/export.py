@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from edgezsl.bundle import Bundle
 from edgezsl.compile.dead_leaves import PARITY_SEED
 from edgezsl.compile.draft import make_draft
-from edgezsl.compile.graph import require_onnx
 from edgezsl.compile.parity import Reference, measure_parity
 from edgezsl.compile.parity_page import parity_page
 from edgezsl.compile.pictures import folder_pictures, generated_pictures
 from edgezsl.compile.recipe import EXPORTED, load_recipe
 from edgezsl.compile.vocabulary import everyday_prototypes, parity_prototypes
 from edgezsl.device import load_profile
+from edgezsl.encoders.graph import require_onnx
 from edgezsl.encoders.model import Model
 from edgezsl.errors import BundleError, InputError, ParityError, Place
 from edgezsl.files import write_durably

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgezsl.compile.graph import graph_bytes, load_graph, require_onnx, stripped
+from edgezsl.encoders.graph import graph_bytes, load_graph, require_onnx, stripped
 from edgezsl.errors import missing_extra
 from edgezsl.runtime.onnx_engine import OnnxGraph
 

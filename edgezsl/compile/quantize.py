@@ -11,9 +11,9 @@ import fnmatch
 import logging
 from typing import TYPE_CHECKING, Any
 
-from edgezsl.compile.graph import graph_bytes, load_graph, require_onnx, stripped
 from edgezsl.compile.ranges import Histogram
 from edgezsl.compile.rules import faults
+from edgezsl.encoders.graph import graph_bytes, load_graph, require_onnx, stripped
 from edgezsl.errors import ModelError, missing_extra
 from edgezsl.runtime.onnx_engine import OnnxGraph
 

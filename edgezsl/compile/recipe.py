@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
 from edgezsl.catalogue import load_entry
-from edgezsl.compile.graph import OPSETS
 from edgezsl.compile.quantize import KEEP_RULES
 from edgezsl.compile.ranges import Calibrator
+from edgezsl.encoders.graph import OPSETS
 from edgezsl.errors import Place, RecipeError, shown
 from edgezsl.records import Fields
 

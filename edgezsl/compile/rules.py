@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgezsl.compile.graph import IR_VERSION, STANDARD, WRITTEN_OPSETS, load_graph, opset_of, require_onnx
 from edgezsl.compile.tensorrt_rows import ROWS
+from edgezsl.encoders.graph import IR_VERSION, STANDARD, WRITTEN_OPSETS, load_graph, opset_of, require_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from edgezsl.compile.graph import load_graph
 from edgezsl.compile.quantize import quantized_nodes
+from edgezsl.encoders.graph import load_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def node_groups(encoder: bytes) -> dict[str, tuple[str, ...]]:
     most in small networks (one scale for channels of very different ranges).
 
     Args:
-        encoder: As `edgezsl.compile.graph.portable_encoder` makes it.
+        encoder: As `edgezsl.encoders.graph.portable_encoder` makes it.
 
     Raises:
         ModelError: When it is no ONNX file.

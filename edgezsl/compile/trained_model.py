@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import unicodedata
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +12,10 @@ from torch import nn
 from torch.nn import functional
 
 from edgezsl.bundle import SEMANTIC_MAP, TOKEN_TABLE, TOKENIZER
-from edgezsl.compile.graph import graph_bytes, load_graph, stripped, with_full_weights, with_half_weights
 from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.encoders.graph import with_full_weights, with_half_weights
 from edgezsl.encoders.model import IMAGE_ENCODER, ModelFacts
+from edgezsl.encoders.onnx_export import module_graph
 from edgezsl.manifest import Licence, Semantics
 from edgezsl.records import sha256_hex
 from edgezsl.runtime.token_table import table_bytes
@@ -73,9 +72,13 @@ def model_files(trained: TrainedModel, recipe: Recipe, training: TrainingRecipe,
     encoder = trained.encoder.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]  # its stub knows no memory format
     table, weights = trained.side.table.weight.detach().numpy(), trained.side.weights.numpy()
     return {
-        IMAGE_ENCODER: with_half_weights(onnx_bytes(encoder, pixels, INPUT, OUTPUT, recipe.opset)),
+        IMAGE_ENCODER: with_half_weights(
+            module_graph(encoder, [pixels], inputs=[INPUT], output=OUTPUT, opset=recipe.opset)
+        ),
         SEMANTIC_MAP: with_half_weights(
-            onnx_bytes(_Map(trained.side.map).eval(), semantics, "semantics", "vectors", recipe.opset)
+            module_graph(
+                _Map(trained.side.map).eval(), [semantics], inputs=["semantics"], output="vectors", opset=recipe.opset
+            )
         ),
         TOKEN_TABLE: table_bytes(np.where(_foreign_tokens(tokenizer, len(table))[:, None], 0, table), weights),
         TOKENIZER: plain_tokenizer(tokenizer),
@@ -132,32 +135,6 @@ def model_facts(
         licence=licence,
         data=data,
     )
-
-
-def onnx_bytes(module: nn.Module, example: Tensor, taken: str, given: str, opset: int) -> bytes:
-    """Return a module as an ONNX file for any number of rows; batch normalisation is folded into the convolutions.
-
-    Args:
-        module: In evaluation mode.
-        example: What it takes, one row.
-        taken: The name of the graph's input.
-        given: The name of its output.
-        opset: The ONNX opset.
-    """
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter announces its own retirement at length
-        torch.onnx.export(
-            module,
-            (example,),
-            buffer,  # type: ignore[arg-type]  # its signature knows paths alone, its documentation files too
-            input_names=[taken],
-            output_names=[given],
-            dynamic_axes={taken: {0: "N"}, given: {0: "N"}},
-            opset_version=opset,
-            dynamo=False,
-        )
-    return graph_bytes(stripped(load_graph(buffer.getvalue(), given)))
 
 
 def _foreign_tokens(tokenizer: Any, count: int) -> NDArray[np.bool_]:

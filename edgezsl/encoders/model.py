@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edgezsl.encoders.source_model import SourceModel
+
 MODEL_FORMAT = "edgezsl-model/1"
 MODEL_FILE = "model.json"
 IMAGE_ENCODER = "image_encoder.onnx"
@@ -50,6 +52,7 @@ class ModelFacts:
         seen_penalty: γ ≥ 0, where a class file has none.
         licence: Terms of use.
         data: Digests of what it was trained on, by name.
+        proof: What an import measured against the model's own library, by name; empty for others.
         files: Every file but `model.json` itself.
 
     Raises:
@@ -68,6 +71,7 @@ class ModelFacts:
     seen_penalty: float = 0.0
     licence: Licence = field(default_factory=Licence)
     data: Mapping[str, str] = field(default_factory=dict)
+    proof: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, FileEntry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -126,6 +130,7 @@ class ModelFacts:
                 seen_penalty=fields.number("seen_penalty"),
                 licence=Licence.from_fields(fields.inner("licence")),
                 data=fields.inner("data").text_map(),
+                proof=_proof(fields),
                 files=read_entries(fields.inner("files"), "bad_model"),
             )
         except ContractError:
@@ -158,6 +163,7 @@ class ModelFacts:
             "seen_penalty": self.seen_penalty,
             "licence": asdict(self.licence),
             "data": dict(self.data),
+            "proof": dict(self.proof),
             "files": {name: asdict(entry) for name, entry in self.files.items()},
         }
 
@@ -217,6 +223,23 @@ class Model:
         _SEALED.write(folder, canonical_json(complete.to_json()), files, cls.open)
         return cls.open(folder)
 
+    @classmethod
+    def from_modules(cls, folder: Path, source: SourceModel, *, opset: int = 18) -> Model:
+        """Write a model directory from constructed PyTorch modules: ONNX graphs, a tokenizer, and the facts.
+
+        Args:
+            folder: The directory to make, with its parents.
+            source: The modules (`edgezsl.encoders.source_model`), such as `source_from_open_clip` gives.
+            opset: Of the graphs, 17 or 18.
+
+        Raises:
+            ModelError: When PyTorch cannot export a module, or the directory cannot be written.
+            MissingExtraError: When the package onnx is not installed.
+        """
+        from edgezsl.encoders.modules import module_facts, module_files  # with torch, which a reader does not need
+
+        return cls.write(folder, module_facts(source), module_files(source, opset=opset))
+
     def has(self, name: str) -> bool:
         """Return whether the model has the file `name`."""
         return name in self.facts.files
@@ -240,6 +263,11 @@ class Model:
 
 def _refuse(field_name: str, message: str, expected: str) -> ModelError:
     return ModelError(message, code="bad_model", where=Place(field=field_name), expected=expected)
+
+
+def _proof(fields: Fields) -> dict[str, float]:
+    inner = fields.inner_or_none("proof")
+    return {name: inner.number(name) for name in inner.names()} if inner is not None else {}
 
 
 def _settings(fields: Fields) -> dict[str, Setting | list[Setting]]:

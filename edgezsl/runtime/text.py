@@ -15,6 +15,7 @@ from edgezsl.errors import EngineError, PackError, Place, missing_extra
 from edgezsl.files import read_regular, write_durably
 from edgezsl.records import canonical_json, parse_json
 from edgezsl.runtime.onnx_engine import OnnxGraph
+from edgezsl.runtime.text_cleaning import text_cleaner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgezsl.bundle import Bundle
+    from edgezsl.manifest import TextCleaning
 
 _BATCH = 32  # texts at once
 _LARGEST_CACHE = 1 << 30  # bytes
@@ -35,11 +37,16 @@ class TextEncoder:
     Args:
         tokenizer: A `tokenizers.Tokenizer` with padding and truncation as the model wants them.
         graph: `input_ids` and optionally `attention_mask` `(N, L)` int64 → `(N, A)`.
+        cleaning: What is done to a text before the tokenizer.
+
+    Raises:
+        MissingExtraError: When the package ftfy is needed and not installed.
     """
 
-    def __init__(self, tokenizer: Any, graph: OnnxGraph) -> None:
+    def __init__(self, tokenizer: Any, graph: OnnxGraph, cleaning: TextCleaning = "none") -> None:
         self._tokenizer = tokenizer
         self._graph = graph
+        self._clean = text_cleaner(cleaning)
 
     @classmethod
     def open(cls, bundle: Bundle, *, threads: int | None = None) -> TextEncoder:
@@ -48,11 +55,12 @@ class TextEncoder:
         Raises:
             BundleError: When the bundle has none.
             EngineError: When tokenizer or graph do not load.
-            MissingExtraError: When the package tokenizers is not installed.
+            MissingExtraError: When the package tokenizers, or ftfy where the model needs it, is not installed.
         """
         place = str(bundle.folder / TEXT_ENCODER)
         tokenizer = tokenizer_from(bundle.read(TOKENIZER), str(bundle.folder / TOKENIZER))
-        return cls(tokenizer, OnnxGraph(bundle.read(TEXT_ENCODER), file=place, threads=threads))
+        graph = OnnxGraph(bundle.read(TEXT_ENCODER), file=place, threads=threads)
+        return cls(tokenizer, graph, bundle.manifest.semantics.text_cleaning)
 
     def encode(self, texts: list[str]) -> NDArray[np.float32]:
         """Return the unit semantic embeddings of `texts`, `(len(texts), A)` float32.
@@ -75,14 +83,14 @@ class TextEncoder:
         free = type(self._tokenizer).from_str(self._tokenizer.to_str())
         free.no_truncation()
         free.no_padding()
-        return [len(encoding.ids) for encoding in free.encode_batch(texts)]
+        return [len(encoding.ids) for encoding in free.encode_batch([self._clean(text) for text in texts])]
 
     def close(self) -> None:
         """Release the graph."""
         self._graph.close()
 
     def _encode_batch(self, texts: list[str]) -> NDArray[np.float32]:
-        encodings = self._tokenizer.encode_batch(texts)
+        encodings = self._tokenizer.encode_batch([self._clean(text) for text in texts])
         inputs = {"input_ids": np.array([encoding.ids for encoding in encodings], np.int64)}
         if "attention_mask" in self._graph.inputs:
             inputs["attention_mask"] = np.array([encoding.attention_mask for encoding in encodings], np.int64)

@@ -8,11 +8,11 @@ import pytest
 from onnx import TensorProto, numpy_helper
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from edgezsl.compile.graph import load_graph, portable_encoder
 from edgezsl.compile.half import KEPT_OPS, LARGEST_SAFE, half_graph, largest_magnitudes
 from edgezsl.compile.quantize import collect_histograms, quantized_graph
 from edgezsl.compile.rules import faults
 from edgezsl.compile.tensorrt_rows import ROWS
+from edgezsl.encoders.graph import load_graph, portable_encoder
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from tests.factories import conv_encoder, conv_facts, graph_bytes, with_loud_channel
 

@@ -13,10 +13,10 @@ from edgezsl.bundle import GOLDEN, Bundle, GoldenSet
 from edgezsl.compile.calibration import CalibrationSet
 from edgezsl.compile.encoder_run import encoder_engine
 from edgezsl.compile.figures import agreement_figures, paired_interval
-from edgezsl.compile.graph import portable_encoder
 from edgezsl.compile.parity import Reference, measure_parity
 from edgezsl.compile.pictures import Picture, Pictures
 from edgezsl.compile.recipe import Bounds
+from edgezsl.encoders.graph import portable_encoder
 from edgezsl.manifest import Batch
 from edgezsl.prototypes import ClassPrototypes, ClassRow
 from edgezsl.runtime.golden import golden_embeddings

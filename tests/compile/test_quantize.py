@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import edgezsl
 from edgezsl.bundle import Bundle
-from edgezsl.compile.graph import load_graph, portable_encoder
 from edgezsl.compile.quantize import activations, collect_histograms, quantized_graph, quantized_nodes
 from edgezsl.compile.rules import faults
+from edgezsl.encoders.graph import load_graph, portable_encoder
 from edgezsl.errors import ModelError
 from edgezsl.manifest import Batch
 from edgezsl.runtime.onnx_engine import OnnxEngine, OnnxGraph

@@ -8,10 +8,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
 
-from edgezsl.compile.graph import load_graph, portable_encoder
 from edgezsl.compile.quantize import collect_histograms, quantized_graph
 from edgezsl.compile.rules import RULES_VERSION, Fault, faults, verdicts
 from edgezsl.compile.tensorrt_rows import ROWS
+from edgezsl.encoders.graph import load_graph, portable_encoder
 from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, conv_facts, graph_bytes
 
 ROW = ROWS[0]

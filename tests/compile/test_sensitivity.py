@@ -7,10 +7,10 @@ import pytest
 
 from edgezsl.compile.calibration import CalibrationSet
 from edgezsl.compile.choice import quantize_by_recipe
-from edgezsl.compile.graph import load_graph, portable_encoder
 from edgezsl.compile.quantize import quantized_nodes
 from edgezsl.compile.recipe import load_recipe
 from edgezsl.compile.sensitivity import left_in_float, node_groups, only
+from edgezsl.encoders.graph import load_graph, portable_encoder
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, conv_facts, finished, with_loud_channel
 

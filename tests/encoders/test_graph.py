@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
-from edgezsl.compile.graph import (
+from edgezsl.encoders.graph import (
     IR_VERSION,
     load_graph,
     opset_of,

@@ -1,0 +1,212 @@
+"""The import: from a model of another library to a model directory, with the proof that it is what the library says.
+
+The directory holds ONNX graphs, whatever it came from: an export then needs neither PyTorch nor the library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgezsl.compile.dead_leaves import PARITY_SEED
+from edgezsl.compile.pictures import folder_pictures, generated_pictures
+from edgezsl.compile.progress import Progress
+from edgezsl.compile.recipe import load_recipe
+from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.encoders.graph import portable_encoder
+from edgezsl.encoders.model import IMAGE_ENCODER, LARGEST_FILE, Model, ModelFacts
+from edgezsl.errors import InputError, ModelError, ParityError, Place, shown
+from edgezsl.files import read_regular
+from edgezsl.manifest import Licence, Semantics
+from edgezsl.records import Fields, parse_json, sha256_hex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgezsl.compile.source_parity import SourceParity
+    from edgezsl.encoders.source_model import SourceModel
+
+KINDS = ("open_clip", "hf", "timm", "onnx")
+IMAGES = 48  # generated ones, to compare on
+_LARGEST_CONTRACT = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSettings:
+    """What is imported, and how.
+
+    Attributes:
+        source: `open_clip:NAME@TAG`, `hf:ORG/NAME`, `timm:NAME`, `onnx:PATH`, and their forms for local files.
+        out: The model directory to write, or None for one named after the model, in the working directory.
+        contract: Of `onnx:`, a JSON file with `contract` and `space`.
+        recipe: Another recipe than that of the model's family, or None.
+        licence: What to record where the model says nothing of it, or None.
+        parity_images: A folder of images to compare with the library on, or None for generated ones.
+        allow_broken_parity: Whether what does not hold is recorded instead of refused.
+    """
+
+    source: str
+    out: Path | None = None
+    contract: Path | None = None
+    recipe: str | None = None
+    licence: str | None = None
+    parity_images: Path | None = None
+    allow_broken_parity: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What came out.
+
+    Attributes:
+        model: The model directory.
+        parity: How near it is to its library, or None for a model that is ONNX already.
+    """
+
+    model: Model
+    parity: SourceParity | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `edgezsl import --json` prints."""
+        facts = self.model.facts
+        return {
+            "model": str(self.model.folder),
+            "name": facts.name,
+            "source": facts.source,
+            "recipe": facts.recipe,
+            "contract": facts.contract.to_json(),
+            "licence": facts.licence.id,
+            "proof": dict(facts.proof),
+            "faults": self.parity.faults if self.parity else [],
+            "suspect": self.parity.suspect if self.parity else "",
+        }
+
+
+def import_model(settings: ImportSettings) -> Iterator[Progress | ImportResult]:
+    """Import a model; yield progress, and last the result.
+
+    Args:
+        settings: What to import.
+
+    Yields:
+        Progress, and last the result.
+
+    Raises:
+        InputError: When the source is not of a known form.
+        ModelError: When the model cannot be loaded, exported to ONNX, or written.
+        ParityError: When the import is not what the model's library says.
+        SourceError: When there are no images to compare on.
+        MissingExtraError: When the model's library, torch or onnx is not installed.
+    """
+    kind, colon, reference = settings.source.partition(":")
+    if kind not in KINDS or not colon or not reference:
+        raise InputError(
+            f"the source is {shown(settings.source)}",
+            code="unknown_source",
+            expected="open_clip:NAME@TAG, hf:ORG/NAME, timm:NAME or onnx:PATH",
+        )
+    if kind == "onnx":
+        yield ImportResult(_import_onnx(settings, Path(reference)), None)
+        return
+    yield Progress("loading the model", 0, 1)
+    source = _licensed(_loaded(kind, reference), settings.licence)
+    yield from import_source(source, settings)
+
+
+def import_source(source: SourceModel, settings: ImportSettings) -> Iterator[Progress | ImportResult]:
+    """Import a constructed model; yield progress, and last the result.
+
+    Args:
+        source: The model.
+        settings: What else was asked for; its `source` is not looked at.
+
+    Raises:
+        As `import_model`.
+    """
+    from edgezsl.compile.source_parity import fitted_contract, measure_source
+    from edgezsl.encoders.modules import module_facts, module_files
+
+    recipe = load_recipe(settings.recipe or source.recipe)
+    source = replace(source, recipe=recipe.name)
+    folder = settings.parity_images
+    given = folder_pictures(folder, most=IMAGES) if folder else generated_pictures(PARITY_SEED, IMAGES)
+    pictures = list(given.each)
+    contract, stage = yield from fitted_contract(source, pictures)
+    source = replace(source, contract=contract)
+    yield Progress(f"exporting to ONNX, opset {recipe.opset}", 0, 1)
+    files = module_files(source, opset=recipe.opset)
+    parity = yield from measure_source(source, files, stage, pictures)
+    if parity.faults and not settings.allow_broken_parity:
+        raise _broken(source, parity)
+    out = settings.out or Path(source.name)
+    yield ImportResult(Model.write(out, module_facts(source, proof=parity.figures), files), parity)
+
+
+def _loaded(kind: str, reference: str) -> SourceModel:
+    """Load a model by the library of its kind; only that library is imported."""
+    match kind:
+        case "open_clip":
+            from edgezsl.encoders.open_clip_models import load_open_clip
+
+            return load_open_clip(reference)
+        case "hf":
+            from edgezsl.encoders.transformers_models import load_transformers
+
+            return load_transformers(reference)
+    from edgezsl.encoders.timm_models import load_timm
+
+    return load_timm(reference)
+
+
+def _licensed(source: SourceModel, licence: str | None) -> SourceModel:
+    return source if licence is None else replace(source, licence=Licence(licence, "as stated at the import"))
+
+
+def _import_onnx(settings: ImportSettings, path: Path) -> Model:
+    """Return the model directory of an image encoder that is ONNX already."""
+    if settings.contract is None:
+        raise InputError(
+            "an ONNX file does not say how images become its pixels",
+            code="no_contract",
+            expected="--contract FILE: JSON with `contract` and `space`",
+            hint="write one as docs/model-format.md shows",
+        )
+    data = read_regular(path, max_bytes=LARGEST_FILE, error=ModelError)
+    contract, space = _read_contract(settings.contract, sha256_hex(data))
+    portable_encoder(data, contract, space, str(path))  # refused now rather than at its export
+    facts = ModelFacts(
+        name=path.stem,
+        source=f"onnx:{path.name}",
+        recipe=load_recipe(settings.recipe or "convnet").name,
+        contract=contract,
+        space=space,
+        semantics=Semantics(kinds=("examples", "vector")),
+        licence=Licence(settings.licence, "as stated at the import") if settings.licence else Licence(),
+    )
+    return Model.write(settings.out or Path(path.stem), facts, {IMAGE_ENCODER: data})
+
+
+def _read_contract(path: Path, digest: str) -> tuple[InputContract, EmbeddingSpace]:
+    data = read_regular(path, max_bytes=_LARGEST_CONTRACT, error=ModelError)
+    value = parse_json(data, file=str(path), error=ModelError, max_bytes=_LARGEST_CONTRACT)
+    fields = Fields(value, Place(str(path)), ModelError)
+    contract = InputContract.from_fields(fields.inner("contract"))
+    given = fields.take("space")
+    if not isinstance(given, dict):
+        raise fields.refuse("space", f"{shown(given)} is no object", code="wrong_type", expected="dim, similarity, …")
+    absent = {"id": digest, "image_mean": None, "text_mean": None, "logit_scale": 1.0, "logit_bias": 0.0}
+    place = Place(str(path), field="space")
+    space = EmbeddingSpace.from_fields(Fields({**absent, "activation": "softmax", **given}, place, ModelError))
+    fields.done()
+    return contract, space
+
+
+def _broken(source: SourceModel, parity: SourceParity) -> ParityError:
+    suspect = f"; most likely {parity.suspect}" if parity.suspect else ""
+    return ParityError(
+        f"the import of {source.name!r} is not what its library says: {'; '.join(parity.faults)}{suspect}",
+        code="broken_parity",
+        where=Place(source.source),
+        hint="name the pretrained tag that the weights belong to, or record it with --allow-broken-parity",
+    )

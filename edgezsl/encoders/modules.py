@@ -1,0 +1,70 @@
+"""The files of a model directory, made of PyTorch modules: ONNX graphs, a tokenizer, and what is said of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from edgezsl.bundle import TEXT_ENCODER, TOKENIZER
+from edgezsl.encoders.model import IMAGE_ENCODER, ModelFacts
+from edgezsl.encoders.onnx_export import module_graph
+from edgezsl.manifest import Semantics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgezsl.encoders.source_model import SourceModel
+
+IDS, MASK, TEXT_EMBEDDING = "input_ids", "attention_mask", "text_embedding"
+
+
+def module_files(source: SourceModel, *, opset: int) -> dict[str, bytes]:
+    """Return the files of a model directory.
+
+    Args:
+        source: The model.
+        opset: 17 or 18.
+
+    Raises:
+        ModelError: When PyTorch cannot export a module.
+        MissingExtraError: When the package onnx is not installed.
+    """
+    contract, text = source.contract, source.text
+    pixels = torch.zeros(1, 3, *contract.size)
+    graph = module_graph(source.image_encoder, [pixels], inputs=[contract.input], output=contract.output, opset=opset)
+    files = {IMAGE_ENCODER: graph}
+    if text is not None:
+        ids = text.tokenize(["a photo of a cat."])
+        examples, inputs = ([ids, torch.ones_like(ids)], [IDS, MASK]) if text.attends else ([ids], [IDS])
+        files[TEXT_ENCODER] = module_graph(text.encoder, examples, inputs=inputs, output=TEXT_EMBEDDING, opset=opset)
+        files[TOKENIZER] = text.tokenizer
+    return files
+
+
+def module_facts(source: SourceModel, *, proof: Mapping[str, float] | None = None) -> ModelFacts:
+    """Return what the model directory says of itself.
+
+    Args:
+        source: The model.
+        proof: What comparing it with its library found, by name.
+    """
+    text = source.text
+    semantics = Semantics(kinds=("examples", "vector"))
+    if text is not None:
+        semantics = Semantics(
+            kinds=("words", "examples", "vector"),
+            templates=text.templates,
+            token_limit=text.length,
+            text_cleaning=text.cleaning,
+        )
+    return ModelFacts(
+        name=source.name,
+        source=source.source,
+        recipe=source.recipe,
+        contract=source.contract,
+        space=source.space,
+        semantics=semantics,
+        licence=source.licence,
+        proof=proof or {},
+    )

@@ -1,0 +1,249 @@
+"""Models of OpenCLIP: MobileCLIP, TinyCLIP, ViT, SigLIP and kin. The only module that imports `open_clip`.
+
+The input contract is that of the pretrained tag, or of the model's own configuration: a checkpoint file alone gets
+OpenAI's mean and standard deviation, whatever it was trained with, so that the tags of its architecture are asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.encoders.clip_tokenizer import clip_tokenizer_json
+from edgezsl.encoders.source_model import (
+    SourceModel,
+    TextEmbeddings,
+    TextSide,
+    UnitEmbeddings,
+    licence_of_card,
+    triple,
+    weights_digest,
+)
+from edgezsl.encoders.tokenizer_file import fixed_length
+from edgezsl.encoders.torchvision_import import import_torchvision
+from edgezsl.errors import ModelError, Place, missing_extra, shown
+from edgezsl.manifest import Licence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from edgezsl.contract import Interpolation, Resize
+    from edgezsl.manifest import TextCleaning
+
+IMAGE, EMBEDDING = "image", "embedding"
+_RESIZES: Mapping[str, Resize] = {"shortest": "shortest_edge_crop", "squash": "squash", "longest": "letterbox"}
+_CLEANINGS: Mapping[str, TextCleaning] = {"_clean_lower": "clip", "_clean_canonicalize": "canonicalize"}
+_LOCAL = "local-dir:"
+
+
+def source_from_open_clip(
+    model: Any,
+    *,
+    name: str,
+    source: str = "",
+    preprocess: Mapping[str, Any] | None = None,
+    tokenizer: Any = None,
+    templates: Sequence[str] = ("a photo of a {}.",),
+    licence: Licence | None = None,
+) -> SourceModel:
+    """Return a constructed OpenCLIP model as a source.
+
+    Args:
+        model: A `CLIP` or `CustomTextCLIP`; it is put into evaluation mode and re-parameterised.
+        name: What people call it.
+        source: Where it comes from, in words.
+        preprocess: OpenCLIP's preprocessing configuration; None: the model's own.
+        tokenizer: OpenCLIP's tokenizer of the model, or None for a model that is used by pictures alone.
+        templates: Prompt templates.
+        licence: Terms of its weights; None: unknown.
+
+    Raises:
+        ModelError: When its preprocessing is not one that a contract can say.
+        MissingExtraError: When the package open_clip is not installed.
+    """
+    open_clip = _open_clip()
+    from timm.utils import reparameterize_model
+
+    known = open_clip.transform.PreprocessCfg(**dict(preprocess or model.visual.preprocess_cfg))
+    digest = weights_digest(model.visual.state_dict())
+    model = reparameterize_model(model.eval())
+    contract = _contract(known)
+    scale, bias = model.logit_scale.exp().item(), getattr(model, "logit_bias", None)
+    encoder = UnitEmbeddings(model, lambda held, pixels: held.encode_image(pixels)).eval()
+    return SourceModel(
+        name=name,
+        source=source or f"open_clip: {name}",
+        recipe="fastvit" if "fastvit" in str(type(getattr(model.visual, "trunk", None))).lower() else "vit",
+        image_encoder=encoder,
+        contract=contract,
+        space=EmbeddingSpace(
+            id=digest,
+            dim=_dim(encoder, contract),
+            similarity="cosine",
+            logit_scale=scale,
+            logit_bias=0.0 if bias is None else float(bias),
+            activation="softmax" if bias is None else "sigmoid",
+        ),
+        preprocess=open_clip.transform.image_transform_v2(known, is_train=False),
+        text=None if tokenizer is None else _text_side(model, tokenizer, tuple(templates)),
+        licence=licence or Licence(),
+    )
+
+
+def load_open_clip(reference: str) -> SourceModel:
+    """Load a pretrained OpenCLIP model.
+
+    Args:
+        reference: `NAME@TAG` (downloads), `NAME@/path/to/file.safetensors`, `NAME@TAG=/path/to/file.safetensors`, or
+            `local-dir:/path`.
+
+    Raises:
+        ModelError: When there is no such model or file, the file is not safetensors, or nothing can be downloaded.
+        MissingExtraError: When the package open_clip is not installed.
+    """
+    open_clip = _open_clip()
+    called = f"open_clip:{reference}"
+    if reference.startswith(_LOCAL):
+        folder = Path(reference.removeprefix(_LOCAL))
+        model, tokenizer = _built(open_clip, reference, called, {}), _tokenizer(open_clip, reference, called)
+        return source_from_open_clip(
+            model, name=folder.name, source=called, tokenizer=tokenizer, licence=licence_of_card(folder)
+        )
+    name, _, rest = reference.partition("@")
+    tag, _, path = rest.rpartition("=") if "=" in rest else ("", "", rest) if "/" in rest else (rest, "", "")
+    if name not in open_clip.list_models():
+        raise _refuse(
+            f"there is no OpenCLIP model {shown(name)}", called, "unknown_model", "a name of open_clip.list_models()"
+        )
+    config = _pretrained(open_clip, name, tag, called)
+    file = Path(path) if path else _downloaded(open_clip, config, called)
+    _check_safetensors(file, called)
+    fields = {
+        key: config[key] for key in ("mean", "std", "interpolation", "resize_mode") if config.get(key) is not None
+    }
+    model = _built(
+        open_clip, name, called, {"pretrained": str(file), "force_preprocess_cfg": fields, "require_pretrained": True}
+    )
+    return source_from_open_clip(
+        model,
+        name=name,
+        source=called,
+        tokenizer=_tokenizer(open_clip, name, called),
+        licence=licence_of_card(file.parent),
+    )
+
+
+def _contract(known: Any) -> InputContract:
+    size = (known.size, known.size) if isinstance(known.size, int) else tuple(known.size)
+    if known.resize_mode not in _RESIZES:
+        raise ModelError(
+            f"the model resizes by {shown(known.resize_mode)}", code="bad_contract", expected=" or ".join(_RESIZES)
+        )
+    return InputContract(
+        size=(int(size[0]), int(size[1])),
+        resize=_RESIZES[known.resize_mode],
+        interpolation=cast("Interpolation", known.interpolation),
+        mean=triple(known.mean),
+        std=triple(known.std),
+        dtype="float32",
+        input=IMAGE,
+        output=EMBEDDING,
+    )
+
+
+def _dim(encoder: nn.Module, contract: InputContract) -> int:
+    import torch
+
+    with torch.no_grad():
+        return int(encoder(torch.zeros(1, 3, *contract.size)).shape[1])
+
+
+def _text_side(model: nn.Module, tokenizer: Any, templates: tuple[str, ...]) -> TextSide:
+    length = int(tokenizer.context_length)
+    cleaning = _CLEANINGS.get(getattr(tokenizer.clean_fn, "__name__", ""), "none")
+    if hasattr(tokenizer, "bpe_ranks"):
+        merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
+        data = clip_tokenizer_json(merges, length=length)
+    else:
+        data = fixed_length(tokenizer.tokenizer.backend_tokenizer.to_str().encode(), length)
+    encoder = TextEmbeddings(model, lambda held, ids: held.encode_text(ids)).eval()
+
+    def tokenize(texts: Sequence[str]) -> Tensor:
+        return cast("Tensor", tokenizer(list(texts)))
+
+    return TextSide(encoder, data, cleaning, templates, length, tokenize)
+
+
+def _pretrained(open_clip: Any, name: str, tag: str, called: str) -> dict[str, Any]:
+    """Return the configuration of a tag; without a tag, that of all tags, where it is the same for all."""
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if tag and tag not in tags:
+        raise _refuse(f"{name} has no pretrained tag {shown(tag)}", called, "unknown_model", ", ".join(tags) or "none")
+    known = [open_clip.get_pretrained_cfg(name, one) for one in ([tag] if tag else tags)]
+    looks = {tuple(str(one.get(key)) for key in ("mean", "std", "interpolation", "resize_mode")) for one in known}
+    if len(looks) > 1:
+        expected = f"open_clip:{name}@TAG=/path/to/file, with one of {', '.join(tags)}"
+        raise _refuse(f"the tags of {name} preprocess images in {len(looks)} ways", called, "ambiguous", expected)
+    return dict(known[0]) if known else {}
+
+
+def _downloaded(open_clip: Any, config: dict[str, Any], called: str) -> Path:
+    try:
+        return Path(open_clip.download_pretrained(config))
+    except Exception as cause:  # each hub and HTTP client has errors of its own
+        raise ModelError(
+            f"the weights cannot be fetched ({type(cause).__name__})",
+            code="not_reached",
+            where=Place(called),
+            expected=f"a connection to {config.get('hf_hub') or config.get('url') or 'its hub'}",
+            hint="bring its open_clip_model.safetensors from a machine with a network, and type "
+            f"edgezsl import {called.partition('@')[0]}@/path/to/open_clip_model.safetensors",
+        ) from cause
+
+
+def _check_safetensors(file: Path, called: str) -> None:
+    if not file.is_file():
+        raise _refuse(f"there is no file {shown(str(file))}", called, "not_found", "the weights, a .safetensors file")
+    if file.suffix != ".safetensors":
+        message = f"{file.name} is not safetensors"
+        raise _refuse(message, called, "not_safetensors", "a .safetensors file: others may run code when they are read")
+
+
+def _built(open_clip: Any, name: str, called: str, settings: dict[str, Any]) -> nn.Module:
+    try:
+        return cast("nn.Module", open_clip.create_model(name, **settings))
+    except (RuntimeError, ValueError, OSError, KeyError) as cause:
+        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        raise _refuse(
+            f"OpenCLIP cannot build the model ({reason})", called, "not_built", "weights of this model"
+        ) from cause
+
+
+def _tokenizer(open_clip: Any, name: str, called: str) -> Any:
+    try:
+        return open_clip.get_tokenizer(name)
+    except Exception as cause:  # transformers and its hub have errors of their own
+        raise ModelError(
+            f"its tokenizer cannot be fetched ({type(cause).__name__})",
+            code="not_reached",
+            where=Place(called),
+            hint="bring the model's folder with tokenizer.json, and type edgezsl import open_clip:local-dir:/path",
+        ) from cause
+
+
+def _open_clip() -> Any:
+    import_torchvision()
+    try:
+        import open_clip
+    except ImportError as cause:
+        raise missing_extra("open_clip", "import", "importing an OpenCLIP model", cause) from cause
+    logging.getLogger("open_clip").setLevel(logging.ERROR)
+    return open_clip
+
+
+def _refuse(message: str, called: str, code: str, expected: str) -> ModelError:
+    return ModelError(message, code=code, where=Place(called), expected=expected)

@@ -1,0 +1,112 @@
+"""Image encoders of timm, for heads that are trained on them and for classes by pictures. The only module that imports it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.encoders.source_model import SourceModel, UnitEmbeddings, licence_of_card, triple, weights_digest
+from edgezsl.encoders.torchvision_import import import_torchvision
+from edgezsl.errors import ModelError, Place, missing_extra, shown
+from edgezsl.manifest import Licence
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgezsl.contract import Interpolation
+
+
+def source_from_timm(model: nn.Module, *, name: str, source: str = "", licence: Licence | None = None) -> SourceModel:
+    """Return a constructed timm model as a source of image embeddings: its pooled features, at length 1.
+
+    An image is resized to the model's size by its short edge. timm's own evaluation cuts a margin off, which a camera's
+    view has no use for: preprocessing is compared with timm's at a crop of 100%.
+
+    Args:
+        model: A model of `timm.create_model`; it is put into evaluation mode and re-parameterised.
+        name: What people call it.
+        source: Where it comes from, in words.
+        licence: Terms of its weights; None: unknown.
+
+    Raises:
+        MissingExtraError: When the package timm is not installed.
+    """
+    timm = _timm()
+    digest = weights_digest(model.state_dict())
+    model = timm.utils.reparameterize_model(model.eval())
+    known = timm.data.resolve_data_config({}, model=model) | {"crop_pct": 1.0}
+    height, width = known["input_size"][1:]
+    contract = InputContract(
+        size=(height, width),
+        resize="shortest_edge_crop",
+        interpolation=cast("Interpolation", known["interpolation"]),
+        mean=triple(known["mean"]),
+        std=triple(known["std"]),
+        dtype="float32",
+        input="image",
+        output="embedding",
+    )
+    encoder = UnitEmbeddings(
+        model, lambda m, pixels: m.forward_head(m.forward_features(pixels), pre_logits=True)
+    ).eval()
+    with torch.no_grad():
+        dim = int(encoder(torch.zeros(1, 3, height, width)).shape[1])
+    return SourceModel(
+        name=name,
+        source=source or f"timm: {name}",
+        recipe="convnet",
+        image_encoder=encoder,
+        contract=contract,
+        space=EmbeddingSpace(id=digest, dim=dim, similarity="cosine"),
+        preprocess=timm.data.create_transform(**known, is_training=False),
+        licence=licence or Licence(),
+    )
+
+
+def load_timm(reference: str) -> SourceModel:
+    """Load a pretrained timm model.
+
+    Args:
+        reference: `NAME` (downloads), or `NAME@/path/to/file.safetensors`.
+
+    Raises:
+        ModelError: When there is no such model or file, the file is not safetensors, or nothing can be downloaded.
+        MissingExtraError: When the package timm is not installed.
+    """
+    timm = _timm()
+    called = f"timm:{reference}"
+    name, _, path = reference.partition("@")
+    if not timm.is_model(name):
+        raise ModelError(f"there is no timm model {shown(name)}", code="unknown_model", where=Place(called))
+    if path and Path(path).suffix != ".safetensors":
+        message = f"{Path(path).name} is not safetensors"
+        expected = "a .safetensors file: others may run code when they are read"
+        raise ModelError(message, code="not_safetensors", where=Place(called), expected=expected)
+    if path and not Path(path).is_file():
+        raise ModelError(f"there is no file {shown(path)}", code="not_found", where=Place(called))
+    try:
+        model: Any = timm.create_model(name, pretrained=not path, checkpoint_path=path)
+    except Exception as cause:  # the hub, its HTTP client and the loaders have errors of their own
+        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        raise ModelError(
+            f"the weights cannot be {'read' if path else 'fetched'} ({reason})",
+            code="not_readable" if path else "not_reached",
+            where=Place(called),
+            hint=f"bring its model.safetensors, and type edgezsl import timm:{name}@/path/to/model.safetensors",
+        ) from cause
+    licence = licence_of_card(Path(path).parent) if path else Licence(notice="see the model's card on its hub")
+    return source_from_timm(model, name=name, source=called, licence=licence)
+
+
+def _timm() -> Any:
+    import_torchvision()
+    try:
+        import timm
+        import timm.data
+        import timm.utils
+    except ImportError as cause:
+        raise missing_extra("timm", "import", "importing a timm model", cause) from cause
+    return timm

@@ -1,0 +1,177 @@
+"""Models of Hugging Face transformers: CLIP, TinyCLIP, SigLIP, SigLIP2, MetaCLIP 2. The only module that imports it.
+
+SigLIP's texts are padded to the length that it was trained with, and its probabilities are sigmoids: both come from the
+model's own configuration (Zhai et al., "Sigmoid loss for language image pre-training", 2023).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.encoders.source_model import (
+    SourceModel,
+    TextEmbeddings,
+    TextSide,
+    UnitEmbeddings,
+    licence_of_card,
+    triple,
+    weights_digest,
+)
+from edgezsl.encoders.tokenizer_file import fixed_length
+from edgezsl.encoders.torchvision_import import import_torchvision
+from edgezsl.errors import ModelError, Place, missing_extra, shown
+from edgezsl.manifest import Licence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from edgezsl.contract import Interpolation
+
+KINDS = ("clip", "siglip", "siglip2", "metaclip_2")
+_FILTERS: Mapping[int, Interpolation] = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # PIL's numbers
+_CARD = "README.md"
+
+
+def source_from_transformers(
+    model: nn.Module,
+    *,
+    name: str,
+    image_processor: Any,
+    tokenizer: Any = None,
+    source: str = "",
+    templates: Sequence[str] = ("a photo of a {}.",),
+    licence: Licence | None = None,
+) -> SourceModel:
+    """Return a constructed CLIP-like model of transformers as a source.
+
+    Args:
+        model: A `CLIPModel`, `SiglipModel`, `Siglip2Model` or `MetaClip2Model`.
+        name: What people call it.
+        image_processor: Its image processor.
+        tokenizer: Its tokenizer, with a tokenizers backend, or None for a model that is used by pictures alone.
+        source: Where it comes from, in words.
+        templates: Prompt templates.
+        licence: Terms of its weights; None: unknown.
+
+    Raises:
+        ModelError: When it is of another kind, or its preprocessing is not one that a contract can say.
+    """
+    held = cast("Any", model.eval())
+    kind = held.config.model_type
+    if kind not in KINDS:
+        raise ModelError(f"{name} is a {shown(kind)}", code="unknown_model", expected=", ".join(KINDS))
+    bias = getattr(held, "logit_bias", None)
+    image_side = {key: value for key, value in model.state_dict().items() if not key.startswith(("text_", "logit_"))}
+
+    def pixels_of(image: Any) -> Tensor:
+        return cast("Tensor", image_processor(images=image.convert("RGB"), return_tensors="pt")["pixel_values"][0])
+
+    encoder = UnitEmbeddings(model, lambda m, pixels: _pooled(m.get_image_features(pixel_values=pixels))).eval()
+    contract = _contract(image_processor.to_dict(), name)
+    with torch.no_grad():
+        dim = int(encoder(torch.zeros(1, 3, *contract.size)).shape[1])
+    return SourceModel(
+        name=name,
+        source=source or f"transformers: {name}",
+        recipe="vit",
+        image_encoder=encoder,
+        contract=contract,
+        space=EmbeddingSpace(
+            id=weights_digest(image_side),
+            dim=dim,
+            similarity="cosine",
+            logit_scale=held.logit_scale.exp().item(),
+            logit_bias=0.0 if bias is None else bias.item(),
+            activation="softmax" if bias is None else "sigmoid",
+        ),
+        preprocess=pixels_of,
+        text=None if tokenizer is None else _text_side(held, tokenizer, tuple(templates)),
+        licence=licence or Licence(),
+    )
+
+
+def load_transformers(reference: str) -> SourceModel:
+    """Load a pretrained model of transformers.
+
+    Args:
+        reference: `ORG/NAME` (downloads), or `/path` of a folder with `config.json` and `model.safetensors`.
+
+    Raises:
+        ModelError: When there is no such model, its weights are not safetensors, or nothing can be downloaded.
+        MissingExtraError: When the package transformers is not installed.
+    """
+    import_torchvision()
+    try:
+        import transformers
+    except ImportError as cause:
+        raise missing_extra("transformers", "import", "importing a model of transformers", cause) from cause
+    called, local = f"hf:{reference}", Path(reference)
+    folder = local if local.is_dir() else None
+    settings: dict[str, Any] = {"local_files_only": True} if folder else {}
+    try:
+        model = transformers.AutoModel.from_pretrained(reference, use_safetensors=True, **settings)
+        processor = transformers.AutoImageProcessor.from_pretrained(reference, **settings)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(reference, **settings)
+        card = folder or Path(transformers.utils.cached_file(reference, _CARD)).parent
+    except Exception as cause:  # the hub, its HTTP client and the loaders have errors of their own
+        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        raise ModelError(
+            f"the model cannot be {'read' if folder else 'fetched'} ({reason})",
+            code="not_readable" if folder else "not_reached",
+            where=Place(called),
+            expected="config.json, model.safetensors, preprocessor_config.json and tokenizer.json",
+            hint="bring these files into one folder, and type edgezsl import hf:/path/to/folder",
+        ) from cause
+    name = reference.rstrip("/").rpartition("/")[2]
+    return source_from_transformers(
+        model, name=name, image_processor=processor, tokenizer=tokenizer, source=called, licence=licence_of_card(card)
+    )
+
+
+def _pooled(answer: Any) -> Tensor:
+    """Return the embeddings: themselves up to transformers 4, a field of the answer from 5 on."""
+    return cast("Tensor", getattr(answer, "pooler_output", answer))
+
+
+def _contract(known: Mapping[str, Any], name: str) -> InputContract:
+    size, crop = dict(known["size"]), known.get("crop_size")
+    number = known.get("resample")
+    if number is None or int(number) not in _FILTERS:
+        raise ModelError(f"{name} resizes by filter {number}", code="bad_contract", expected="bilinear or bicubic")
+    if "shortest_edge" in size:
+        sides = (
+            (crop["height"], crop["width"]) if known.get("do_center_crop") and crop else (size["shortest_edge"],) * 2
+        )
+        if size["shortest_edge"] != min(sides):
+            message = f"{name} crops {sides} from an image whose short edge is {size['shortest_edge']}"
+            raise ModelError(message, code="bad_contract", expected="a crop as high as the resized image")
+    else:
+        sides = (size["height"], size["width"])
+    return InputContract(
+        size=(int(sides[0]), int(sides[1])),
+        resize="shortest_edge_crop" if "shortest_edge" in size else "squash",
+        interpolation=_FILTERS[int(number)],
+        mean=triple(known["image_mean"]),
+        std=triple(known["image_std"]),
+        dtype="float32",
+        input="image",
+        output="embedding",
+    )
+
+
+def _text_side(model: Any, tokenizer: Any, templates: tuple[str, ...]) -> TextSide:
+    length = int(model.config.text_config.max_position_embeddings)
+    data = fixed_length(tokenizer.backend_tokenizer.to_str().encode(), length, pad_id=tokenizer.pad_token_id)
+    encoder = TextEmbeddings(model, lambda m, ids: _pooled(m.get_text_features(input_ids=ids))).eval()
+
+    def tokenize(texts: Sequence[str]) -> Tensor:
+        found = tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+        return cast("Tensor", found["input_ids"])
+
+    return TextSide(encoder, data, "none", templates, length, tokenize)

@@ -1,0 +1,73 @@
+"""`edgezsl import` as it is typed: an ONNX file becomes a model, and what cannot be imported is refused with what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from edgezsl.encoders.model import Model
+from tests.factories import CONV_DIM, conv_encoder, conv_facts
+
+CONTRACT = {"contract": conv_facts().contract.to_json(), "space": {"dim": CONV_DIM, "similarity": "cosine"}}
+
+
+def edgezsl(*arguments, **options):
+    command = [sys.executable, "-m", "edgezsl", "import", *map(str, arguments)]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False, env=offline, **options)
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "net.onnx").write_bytes(conv_encoder())
+    (tmp_path / "contract.json").write_text(json.dumps(CONTRACT))
+    return tmp_path
+
+
+def test_an_onnx_file_becomes_a_model_that_is_exported(place):
+    done = edgezsl("onnx:net.onnx", "--contract", "contract.json", "--licence", "MIT", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "next: edgezsl export net --int8" in done.stdout
+    facts = Model.open(place / "net").facts
+    assert (facts.recipe, facts.licence.id, facts.source) == ("convnet", "MIT", "onnx:net.onnx")
+    assert facts.contract == conv_facts().contract
+
+
+def test_json_is_one_object(place):
+    done = edgezsl("onnx:net.onnx", "--contract", "contract.json", "--json", cwd=place)
+    report = json.loads(done.stdout)
+    assert (report["name"], report["licence"], report["faults"]) == ("net", "unknown", [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["clip"], "unknown_source", "open_clip:NAME@TAG"),
+        (["onnx:net.onnx"], "no_contract", "--contract FILE"),
+        (["onnx:contract.json", "--contract", "contract.json"], "not_onnx", "not an ONNX file"),
+        (["onnx:net.onnx", "--contract", "wrong.json"], "unfit_graph", "as contract and space say"),
+        (["open_clip:NoSuch@x"], "unknown_model", "open_clip.list_models()"),
+        (["open_clip:ViT-B-32@nope"], "unknown_model", "laion2b_s34b_b79k"),
+        (["open_clip:ViT-B-32@/none/x.safetensors"], "not_found", "the weights"),
+        (["open_clip:ViT-B-32@./net.onnx"], "not_safetensors", "may run code"),
+        (["open_clip:ViT-L-14@./x.safetensors"], "ambiguous", "open_clip:ViT-L-14@TAG=/path/to/file"),
+        (["open_clip:ViT-B-32@laion2b_s34b_b79k"], "not_reached", "bring its open_clip_model.safetensors"),
+        (["hf:openai/clip-vit-base-patch32"], "not_reached", "edgezsl import hf:/path/to/folder"),
+        (["timm:mobilenetv3_small_100"], "not_reached", "bring its model.safetensors"),
+        (["timm:no_such_net"], "unknown_model", "no_such_net"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_cannot_be_imported_is_refused_with_what_to_do(place, arguments, code, words):
+    wrong = {**CONTRACT, "space": {"dim": CONV_DIM + 1, "similarity": "cosine"}}
+    (place / "wrong.json").write_text(json.dumps(wrong))
+    done = edgezsl(*arguments, "--json", cwd=place)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    error = json.loads(done.stderr.splitlines()[-1])["error"]
+    assert error["code"] == code, error
+    assert words in " ".join(str(error[part]) for part in ("message", "expected", "hint"))
