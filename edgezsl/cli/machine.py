@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgezsl.cli.options import BundleOption, JsonOption, ThreadsOption
+from edgezsl.cli.options import JsonOption, ThreadsOption
 from edgezsl.cli.say import console, say, say_facts, say_json, say_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgezsl.bundle import Bundle
+    from edgezsl.evaluate.bench import BenchReport, Subject
 
 devices = typer.Typer(help="The boards that edgezsl knows; without a command, lists them.")
 
@@ -78,38 +85,59 @@ def detect_device(json: JsonOption = False) -> None:
 
 
 def bench(
-    bundle: BundleOption = None,
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option("--bundle", "-b", help="A bundle's folder; repeat it. Default: the model of edgezsl."),
+    ] = None,
     engine: Annotated[
         list[str] | None, typer.Option("--engine", help="An engine to time; repeat it. Default: all installed.")
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option("--precision", help="An encoder of the bundles; repeat it. Default: their own.")
+    ] = None,
+    compare: Annotated[
+        Literal["torch"] | None, typer.Option("--compare", help="Beside it, the imported model in PyTorch.")
     ] = None,
     runs: Annotated[int, typer.Option("--runs", min=5, help="How often each stage runs.")] = 100,
     classes: Annotated[int, typer.Option("--classes", min=1, help="Classes in the scored matrix.")] = 1000,
     threads: ThreadsOption = None,
+    cold: Annotated[bool, typer.Option("--cold/--no-cold", help="Start a process with each, too.")] = True,
     json: JsonOption = False,
 ) -> None:
-    """Time preprocessing, engines and scoring on this machine, interleaved in one run."""
+    """Time bundles, precisions and engines on this machine, interleaved in one run."""
     from rich.progress import track
 
     from edgezsl.bundle import Bundle
-    from edgezsl.evaluate.bench import WARM_UP, BenchReport
+    from edgezsl.evaluate.bench import WARM_UP, BenchReport, open_subjects
     from edgezsl.evaluate.bench import bench as run_bench
     from edgezsl.runtime.engine import choose_engine, installed_engines
 
     installed = installed_engines()
     chosen = [choose_engine(name, (), installed, "bench").name for name in engine or installed]
-    steps = run_bench(Bundle.open(bundle), chosen, runs=runs, threads=threads, classes=classes)
+    bundles = [Bundle.open(folder) for folder in bundle] if bundle else [Bundle.open()]
+    subjects = [] if compare is None else [one for held in bundles for one in _in_torch(held, threads)]
+    for held in bundles:
+        subjects += open_subjects(held, chosen, precision or (), threads=threads, cold=cold)
+    steps = run_bench(subjects, runs=runs, classes=classes)
     said = console(stderr=True)
     for step in track(
         steps, "timing", total=runs + WARM_UP + 1, console=said, transient=True, disable=not said.is_terminal
     ):
-        if not isinstance(step, BenchReport):
-            continue
-        if json:
-            say_json(step.to_json())
-            return
-        say_table(
-            ["stage", "p50 ms", "p95 ms", "least ms"],
-            [(one.stage, one.p50_ms, one.p95_ms, one.least_ms) for one in step.timings],
-        )
-        features = ", ".join(step.cpu_features)
-        say(f"{step.machine}; {features}; peak {step.peak_mib} MiB; load {step.load_s} s")
+        if isinstance(step, BenchReport):
+            say_json(step.to_json()) if json else _say_bench(step)
+
+
+def _in_torch(bundle: Bundle, threads: int | None) -> Iterator[Subject]:
+    """Yield the model that a bundle was imported from, as PyTorch runs it."""
+    from edgezsl.compile.torch_engine import torch_subjects
+
+    return torch_subjects(bundle, threads=threads)
+
+
+def _say_bench(report: BenchReport) -> None:
+    rows = [(one.stage, one.p50_ms, one.p95_ms, one.least_ms, f"{one.share:.2f}") for one in report.timings]
+    say_table(["stage", "p50 ms", "p95 ms", "least ms", "times the first"], rows)
+    for name, cold in report.colds.items():
+        say(f"{name}: {cold.first_s} s from a cold start, {cold.peak_mib} MiB")
+    inside = ", ".join(dict.fromkeys(report.precisions.values()))
+    say(f"{report.machine}; {', '.join(report.cpu_features)}; arithmetic {inside}")

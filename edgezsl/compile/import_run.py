@@ -110,7 +110,7 @@ def import_model(settings: ImportSettings) -> Iterator[Progress | ImportResult]:
         yield ImportResult(_import_onnx(settings, Path(reference)), None)
         return
     yield Progress("loading the model", 0, 1)
-    source = _licensed(_loaded(kind, reference), settings.licence)
+    source = _licensed(load_source(settings.source), settings.licence)
     yield from import_source(source, settings)
 
 
@@ -143,8 +143,17 @@ def import_source(source: SourceModel, settings: ImportSettings) -> Iterator[Pro
     yield ImportResult(Model.write(out, module_facts(source, proof=parity.figures), files), parity)
 
 
-def _loaded(kind: str, reference: str) -> SourceModel:
-    """Load a model by the library of its kind; only that library is imported."""
+def load_source(source: str) -> SourceModel:
+    """Load a model by the library that its source names; only that library is imported.
+
+    Args:
+        source: `open_clip:…`, `hf:…` or `timm:…`.
+
+    Raises:
+        ModelError: When it cannot be loaded.
+        MissingExtraError: When the library is not installed.
+    """
+    kind, _, reference = source.partition(":")
     match kind:
         case "open_clip":
             from edgezsl.encoders.open_clip_models import load_open_clip

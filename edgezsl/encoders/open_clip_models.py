@@ -70,10 +70,11 @@ def source_from_open_clip(
 
     known = open_clip.transform.PreprocessCfg(**dict(preprocess or model.visual.preprocess_cfg))
     digest = weights_digest(model.visual.state_dict())
-    model = reparameterize_model(model.eval())
+    loaded = UnitEmbeddings(model.eval(), _encode_image).eval()
+    model = reparameterize_model(model)  # a copy
     contract = _contract(known)
     scale, bias = model.logit_scale.exp().item(), getattr(model, "logit_bias", None)
-    encoder = UnitEmbeddings(model, lambda held, pixels: held.encode_image(pixels)).eval()
+    encoder = UnitEmbeddings(model, _encode_image).eval()
     return SourceModel(
         name=name,
         source=source or f"open_clip: {name}",
@@ -91,6 +92,7 @@ def source_from_open_clip(
         preprocess=open_clip.transform.image_transform_v2(known, is_train=False),
         text=None if tokenizer is None else _text_side(model, tokenizer, tuple(templates)),
         licence=licence or Licence(),
+        as_loaded=loaded,
     )
 
 
@@ -135,6 +137,10 @@ def load_open_clip(reference: str) -> SourceModel:
         tokenizer=_tokenizer(open_clip, name, called),
         licence=licence_of_card(file.parent),
     )
+
+
+def _encode_image(model: Any, pixels: Tensor) -> Tensor:
+    return cast("Tensor", model.encode_image(pixels))
 
 
 def _contract(known: Any) -> InputContract:

@@ -66,6 +66,7 @@ class SourceModel:
         preprocess: The library's own way: a PIL image to pixels `(3, h, w)`.
         text: How it reads texts, or None.
         licence: Terms of its weights.
+        as_loaded: The image encoder before it was re-parameterised, or None where that changes nothing.
     """
 
     name: str
@@ -77,6 +78,7 @@ class SourceModel:
     preprocess: Callable[[Any], Tensor]
     text: TextSide | None = None
     licence: Licence = field(default_factory=Licence)
+    as_loaded: nn.Module | None = None
 
 
 class UnitEmbeddings(torch.nn.Module):

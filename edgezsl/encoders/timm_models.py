@@ -36,7 +36,8 @@ def source_from_timm(model: nn.Module, *, name: str, source: str = "", licence: 
     """
     timm = _timm()
     digest = weights_digest(model.state_dict())
-    model = timm.utils.reparameterize_model(model.eval())
+    loaded = UnitEmbeddings(model.eval(), _pooled).eval()
+    model = timm.utils.reparameterize_model(model)  # a copy
     known = timm.data.resolve_data_config({}, model=model) | {"crop_pct": 1.0}
     height, width = known["input_size"][1:]
     contract = InputContract(
@@ -49,9 +50,7 @@ def source_from_timm(model: nn.Module, *, name: str, source: str = "", licence: 
         input="image",
         output="embedding",
     )
-    encoder = UnitEmbeddings(
-        model, lambda m, pixels: m.forward_head(m.forward_features(pixels), pre_logits=True)
-    ).eval()
+    encoder = UnitEmbeddings(model, _pooled).eval()
     with torch.no_grad():
         dim = int(encoder(torch.zeros(1, 3, height, width)).shape[1])
     return SourceModel(
@@ -63,6 +62,7 @@ def source_from_timm(model: nn.Module, *, name: str, source: str = "", licence: 
         space=EmbeddingSpace(id=digest, dim=dim, similarity="cosine"),
         preprocess=timm.data.create_transform(**known, is_training=False),
         licence=licence or Licence(),
+        as_loaded=loaded,
     )
 
 
@@ -99,6 +99,10 @@ def load_timm(reference: str) -> SourceModel:
         ) from cause
     licence = licence_of_card(Path(path).parent) if path else Licence(notice="see the model's card on its hub")
     return source_from_timm(model, name=name, source=called, licence=licence)
+
+
+def _pooled(model: Any, pixels: torch.Tensor) -> torch.Tensor:
+    return cast("torch.Tensor", model.forward_head(model.forward_features(pixels), pre_logits=True))
 
 
 def _timm() -> Any:

@@ -1,4 +1,4 @@
-"""How fast a bundle is on this machine: each stage and each engine in one run, interleaved.
+"""How fast models are on this machine: bundles, precisions and engines in one run, interleaved.
 
 Absolute times belong to the machine, its load and its versions: the report names them, and ratios within one report
 are what to quote.
@@ -7,14 +7,14 @@ are what to quote.
 from __future__ import annotations
 
 import platform
-import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgezsl.device import cpu_features
+from edgezsl.evaluate.cold_start import ColdStart, cold_start
 from edgezsl.preprocess import Preprocessor
 from edgezsl.prototypes import ClassPrototypes, ClassRow
 from edgezsl.runtime.engine import open_engine
@@ -26,10 +26,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgezsl.bundle import Bundle
+    from edgezsl.contract import EmbeddingSpace, InputContract
     from edgezsl.runtime.engine import Engine, EngineName
 
 FRAME_SIZE = (720, 1280)
 WARM_UP = 3  # rounds that are not counted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """An image encoder that is timed.
+
+    Attributes:
+        name: What it is called in the report.
+        engine: It, loaded.
+        contract: How a frame becomes its pixels.
+        space: Where it puts them.
+        cold: What a new process with it costs, or None where that was not measured.
+    """
+
+    name: str
+    engine: Engine
+    contract: InputContract
+    space: EmbeddingSpace
+    cold: ColdStart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +62,7 @@ class Timing:
         p95_ms: 95th percentile.
         least_ms: Minimum.
         runs: How often it ran.
+        share: Of the median of the first stage of its kind; 1 for that itself.
     """
 
     stage: str
@@ -49,6 +70,7 @@ class Timing:
     p95_ms: float
     least_ms: float
     runs: int
+    share: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """Return the timing as an object."""
@@ -60,103 +82,141 @@ class BenchReport:
     """What a benchmark found.
 
     Attributes:
-        bundle: The bundle's name.
         machine: What it ran on.
         cpu_features: The features that decide which arithmetic is fast.
-        load_s: Seconds to load and prove each engine.
+        precisions: The arithmetic inside each subject, by its name.
+        colds: What a new process with each subject costs, by its name.
         timings: Each stage.
-        peak_mib: Peak memory of the process.
     """
 
-    bundle: str
     machine: str
     cpu_features: tuple[str, ...]
-    load_s: dict[str, float]
-    timings: tuple[Timing, ...]
-    peak_mib: float
+    precisions: dict[str, str] = field(default_factory=dict)
+    colds: dict[str, ColdStart] = field(default_factory=dict)
+    timings: tuple[Timing, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as an object."""
         return {
-            "bundle": self.bundle,
             "machine": self.machine,
             "cpu_features": list(self.cpu_features),
-            "load_s": self.load_s,
+            "precisions": self.precisions,
+            "cold_starts": {name: cold.to_json() for name, cold in self.colds.items()},
             "timings": [timing.to_json() for timing in self.timings],
-            "peak_mib": self.peak_mib,
         }
 
 
-def bench(
-    bundle: Bundle, engines: Sequence[EngineName], *, runs: int, threads: int | None, classes: int
-) -> Iterator[int | BenchReport]:
-    """Time preprocessing, each engine, scoring, and each engine's whole path; yield progress, then the report.
+def open_subjects(
+    bundle: Bundle, engines: Sequence[EngineName], precisions: Sequence[str], *, threads: int | None, cold: bool
+) -> Iterator[Subject]:
+    """Open the encoders of a bundle in every engine; yield each as it is ready.
 
     Args:
         bundle: The bundle.
-        engines: The engines to compare.
+        engines: The engines.
+        precisions: Of its encoders: names, or none for the one that runs by itself.
+        threads: Of each engine, or None for all cores.
+        cold: Whether to start a new process with each, too.
+
+    Yields:
+        The subjects.
+
+    Raises:
+        EngineError: When an engine refuses an encoder, or disagrees with its golden answers.
+        BundleError: When the bundle has no such precision.
+        MissingExtraError: When an engine is not installed.
+    """
+    manifest = bundle.manifest
+    for precision in precisions or (manifest.precision,):
+        for name in engines:
+            started = cold_start(bundle.folder, name, precision, threads=threads) if cold else None
+            engine = open_engine(bundle, name, threads=threads, precision=precision)
+            called = f"{manifest.name} {manifest.contract.size[0]} px, {engine.description}"
+            yield Subject(called, engine, manifest.contract, manifest.space, started)
+
+
+def bench(subjects: Sequence[Subject], *, runs: int, classes: int) -> Iterator[int | BenchReport]:
+    """Time preprocessing, each encoder, scoring, and each one's whole path; yield progress, then the report.
+
+    Args:
+        subjects: What to compare, one at least; they are closed at the end.
         runs: How often each stage runs.
-        threads: Threads of each engine, or None for all cores.
         classes: K of the scored matrix.
 
     Yields:
         The number of rounds done, and last the report.
 
     Raises:
-        EngineError: When an engine refuses the model or disagrees with its golden answers.
-        MissingExtraError: When an engine is not installed.
+        EngineError: When an engine fails.
     """
-    load_s: dict[str, float] = {}
-    opened: dict[str, Engine] = {}
-    for name in engines:
-        start = time.perf_counter()
-        opened[name] = open_engine(bundle, name, threads=threads)
-        load_s[name] = round(time.perf_counter() - start, 3)
-    stages = _stages(bundle, opened, classes)
-    taken: dict[str, list[float]] = {stage: [] for stage in stages}
+    stages = _stages(subjects, classes)
+    taken: dict[tuple[str, str], list[float]] = {key: [] for key in stages}
     for round_number in range(WARM_UP + runs):
-        for stage, run in stages.items():
+        for key, run in stages.items():
             start = time.perf_counter()
             run()
-            taken[stage].append((time.perf_counter() - start) * 1000)
+            taken[key].append((time.perf_counter() - start) * 1000)
         yield round_number + 1
-    timings = tuple(_timing(stage, values[WARM_UP:]) for stage, values in taken.items())
-    for engine in opened.values():
-        engine.close()
-    peak_mib = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-    machine = f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}"
-    yield BenchReport(bundle.manifest.name, machine, cpu_features(), load_s, timings, peak_mib)
+    firsts: dict[str, float] = {}
+    timings = []
+    for (kind, name), values in taken.items():
+        p50, p95 = (float(value) for value in np.percentile(values[WARM_UP:], [50, 95]))
+        share, least = p50 / firsts.setdefault(kind, p50), min(values[WARM_UP:])
+        stage = f"{kind}: {name}"
+        timings.append(Timing(stage, round(p50, 3), round(p95, 3), round(least, 3), runs, round(share, 3)))
+    for subject in subjects:
+        subject.engine.close()
+    yield BenchReport(
+        machine=f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}",
+        cpu_features=cpu_features(),
+        precisions={one.name: one.engine.precision for one in subjects},
+        colds={one.name: one.cold for one in subjects if one.cold},
+        timings=tuple(timings),
+    )
 
 
-def _stages(bundle: Bundle, engines: dict[str, Engine], classes: int) -> dict[str, Callable[[], object]]:
+def _stages(subjects: Sequence[Subject], classes: int) -> dict[tuple[str, str], Callable[[], object]]:
+    """Return what is timed, by kind and name; stages of one kind are compared with each other."""
     random = np.random.RandomState(0)
     frame = random.randint(0, 256, (*FRAME_SIZE, 3), np.uint8)
-    preprocess = Preprocessor(bundle.manifest.contract)
-    pixels = preprocess([frame])
-    prototypes = _random_prototypes(bundle, classes, random)
-    embedding = prototypes.vectors[:1]
-
-    def score(embeddings: NDArray[np.float32]) -> None:
-        row = scores(embeddings, prototypes.vectors, prototypes.offset)[0]
-        rank(row, prototypes.space, limits=prototypes.limits, negative=prototypes.negative, k=5)
-
-    stages: dict[str, Callable[[], object]] = {
-        f"preprocess {FRAME_SIZE[1]}x{FRAME_SIZE[0]}": lambda: preprocess([frame]),
-        f"score {classes} classes": lambda: score(embedding),
-    }
-    for engine in engines.values():
-        stages[f"engine: {engine.description}"] = lambda engine=engine: engine.run(pixels)  # type: ignore[misc]  # bound now
-        stages[f"whole frame: {engine.description}"] = lambda engine=engine: score(engine.run(preprocess([frame])))  # type: ignore[misc]  # bound now
+    stages: dict[tuple[str, str], Callable[[], object]] = {}
+    for subject in subjects:
+        preprocess = Preprocessor(subject.contract)
+        pixels = preprocess([frame])
+        score = _scoring(subject.space, classes, random)
+        rows = subject.engine.run(pixels)
+        contract, run = subject.contract, subject.engine.run
+        size = f"{FRAME_SIZE[1]}x{FRAME_SIZE[0]} to {contract.size[1]}x{contract.size[0]}, {contract.resize}"
+        stages.setdefault(("preprocess", size), _bound(preprocess, [frame]))
+        stages.setdefault(("score", f"{classes} classes of {subject.space.dim} values"), _bound(score, rows))
+        stages["engine", subject.name] = _bound(run, pixels)
+        stages["whole frame", subject.name] = _whole(frame, preprocess, run, score)
     return stages
 
 
-def _random_prototypes(bundle: Bundle, classes: int, random: np.random.RandomState) -> ClassPrototypes:
-    vectors = random.randn(classes, bundle.manifest.space.dim).astype(np.float32)
+def _bound(call: Callable[[Any], object], value: object) -> Callable[[], object]:
+    return lambda: call(value)
+
+
+def _whole(
+    frame: NDArray[np.uint8],
+    preprocess: Preprocessor,
+    run: Callable[[NDArray[Any]], NDArray[np.float32]],
+    score: Callable[[NDArray[np.float32]], object],
+) -> Callable[[], object]:
+    return lambda: score(run(preprocess([frame])))
+
+
+def _scoring(
+    space: EmbeddingSpace, classes: int, random: np.random.RandomState
+) -> Callable[[NDArray[np.float32]], object]:
+    """Return the scoring of embeddings against so many random classes."""
+    vectors = random.randn(classes, space.dim).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows = [ClassRow(f"class {row}", vector) for row, vector in enumerate(vectors)]
-    return ClassPrototypes.from_rows(rows, bundle.manifest.space)
+    known = ClassPrototypes.from_rows([ClassRow(f"class {row}", one) for row, one in enumerate(vectors)], space)
 
+    def score(embeddings: NDArray[np.float32]) -> object:
+        row = scores(embeddings, known.vectors, known.offset)[0]
+        return rank(row, known.space, limits=known.limits, negative=known.negative, k=5)
 
-def _timing(stage: str, values: list[float]) -> Timing:
-    p50, p95 = np.percentile(values, [50, 95])
-    return Timing(stage, round(float(p50), 3), round(float(p95), 3), round(min(values), 3), len(values))
+    return score

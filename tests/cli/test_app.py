@@ -260,7 +260,17 @@ def test_bench_reports_each_engine_and_the_machine(small_bundle):
     stages = " ".join(timing["stage"] for timing in report["timings"])
     assert "onnxruntime" in stages
     assert "preprocess" in stages
-    assert report["peak_mib"] > 0
+    assert {cold["peak_mib"] > 0 and cold["first_s"] > 0 for cold in report["cold_starts"].values()} == {True}
+    assert set(report["precisions"].values()) <= {"fp32", "bf16"}
+
+
+def test_bench_compares_bundles_and_engines_in_one_run(small_bundle):
+    twice = ["--bundle", small_bundle.folder] * 2
+    done = edgezsl("bench", *twice, "--engine", "onnx", "--runs", "5", "--classes", "10", "--no-cold")
+    assert done.returncode == 0, done.stderr
+    assert "times the first" in done.stdout
+    refused = edgezsl("bench", "--bundle", small_bundle.folder, "--compare", "torch", "--json")
+    assert json.loads(refused.stderr.splitlines()[-1])["error"]["code"] == "no_torch_model"
 
 
 def test_a_reader_that_goes_away_is_not_an_error(small_bundle, classes):
