@@ -7,8 +7,9 @@ SENTENCES := .venv/.sentences
 
 DEMO_BIN := .venv-demo/bin
 DEMO_READY := .venv-demo/.ready
+OLD_READY := .venv-old/.ready
 
-.PHONY: install demo test fuzz check bench builtin reference data-test wheel clean
+.PHONY: install demo test check-export fuzz check bench builtin reference data-test wheel clean
 
 install: $(READY)
 
@@ -30,7 +31,16 @@ $(DEMO_READY): pyproject.toml
 	touch $@
 
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not data and not fuzz'
+	$(BIN)/python -m pytest -m 'not data and not fuzz and not export'
+
+# Whole models with random weights through import and export, and each file in the last ONNX Runtime for Python 3.10.
+check-export: $(READY) $(OLD_READY)
+	EDGEZSL_OLD_PYTHON=$(CURDIR)/.venv-old/bin/python $(BIN)/python -m pytest -m export -s --timeout 3600
+
+$(OLD_READY):
+	$(PYTHON) -m venv .venv-old
+	.venv-old/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime==1.23.2 'numpy<2.4'
+	touch $@
 
 fuzz: $(READY)
 	$(BIN)/python -m pytest -m fuzz --timeout 3600
@@ -68,4 +78,4 @@ wheel: $(READY)
 	$(BIN)/python -m build --wheel --outdir dist
 
 clean:
-	rm -rf .venv .venv-demo build dist
+	rm -rf .venv .venv-demo .venv-old build dist

@@ -95,13 +95,16 @@ def collect_histograms(data: bytes, pixels: Iterable[NDArray[Any]], histograms: 
     graph.close()
 
 
-def quantized_graph(data: bytes, ranges: Mapping[str, float], keep_float: Sequence[str]) -> bytes:
+def quantized_graph(
+    data: bytes, ranges: Mapping[str, float], keep_float: Sequence[str], *, per_channel: bool = True
+) -> bytes:
     """Return the graph with quantize-dequantize pairs before every convolution and matrix product.
 
     Args:
         data: An image encoder, as `portable_encoder` makes it.
         ranges: For each activation, the largest magnitude that it keeps.
         keep_float: What stays in float (`quantized_nodes`).
+        per_channel: Whether each output channel of a weight has a scale of its own; without, for comparison only.
 
     Raises:
         ModelError: When nothing in the graph can be quantized, or the result is not in the accepted form.
@@ -119,7 +122,7 @@ def quantized_graph(data: bytes, ranges: Mapping[str, float], keep_float: Sequen
         )
     inferred = package.shape_inference.infer_shapes(model)
     used = {name: (-ranges[name], ranges[name]) for name in activations(model, nodes)}
-    quantizer = _quantizer(inferred, used, [node.name for node in nodes])
+    quantizer = _quantizer(inferred, used, [node.name for node in nodes], per_channel=per_channel)
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it advises a preparation that was made
     try:
@@ -135,7 +138,9 @@ def quantized_graph(data: bytes, ranges: Mapping[str, float], keep_float: Sequen
     return graph_bytes(result)
 
 
-def _quantizer(model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]], nodes: Sequence[str]) -> Any:
+def _quantizer(
+    model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]], nodes: Sequence[str], *, per_channel: bool
+) -> Any:
     """Return ONNX Runtime's quantizer, set to the accepted form."""
     import numpy as np
 
@@ -148,7 +153,7 @@ def _quantizer(model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]]
     limits = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
     return QDQQuantizer(
         model,
-        True,  # noqa: FBT003  # per channel
+        per_channel,
         False,  # noqa: FBT003  # all 8 bits
         QuantType.QInt8,
         QuantType.QInt8,
