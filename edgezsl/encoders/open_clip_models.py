@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edgezsl.contract import EmbeddingSpace, InputContract
 from edgezsl.encoders.clip_tokenizer import clip_tokenizer_json
+from edgezsl.encoders.hub import loading_errors
 from edgezsl.encoders.source_model import (
     SourceModel,
     TextEmbeddings,
@@ -200,7 +201,7 @@ def _pretrained(open_clip: Any, name: str, tag: str, called: str) -> dict[str, A
 def _downloaded(open_clip: Any, config: dict[str, Any], called: str) -> Path:
     try:
         return Path(open_clip.download_pretrained(config))
-    except Exception as cause:  # each hub and HTTP client has errors of its own
+    except loading_errors() as cause:
         raise ModelError(
             f"the weights cannot be fetched ({type(cause).__name__})",
             code="not_reached",
@@ -222,7 +223,7 @@ def _check_safetensors(file: Path, called: str) -> None:
 def _built(open_clip: Any, name: str, called: str, settings: dict[str, Any]) -> nn.Module:
     try:
         return cast("nn.Module", open_clip.create_model(name, **settings))
-    except (RuntimeError, ValueError, OSError, KeyError) as cause:
+    except loading_errors() as cause:
         reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         raise _refuse(
             f"OpenCLIP cannot build the model ({reason})", called, "not_built", "weights of this model"
@@ -232,7 +233,7 @@ def _built(open_clip: Any, name: str, called: str, settings: dict[str, Any]) -> 
 def _tokenizer(open_clip: Any, name: str, called: str) -> Any:
     try:
         return open_clip.get_tokenizer(name)
-    except Exception as cause:  # transformers and its hub have errors of their own
+    except loading_errors() as cause:
         raise ModelError(
             f"its tokenizer cannot be fetched ({type(cause).__name__})",
             code="not_reached",

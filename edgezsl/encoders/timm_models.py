@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.encoders.hub import loading_errors
 from edgezsl.encoders.source_model import SourceModel, UnitEmbeddings, licence_of_card, triple, weights_digest
 from edgezsl.encoders.torchvision_import import import_torchvision
 from edgezsl.errors import ModelError, Place, missing_extra, shown
@@ -89,7 +90,7 @@ def load_timm(reference: str) -> SourceModel:
         raise ModelError(f"there is no file {shown(path)}", code="not_found", where=Place(called))
     try:
         model: Any = timm.create_model(name, pretrained=not path, checkpoint_path=path)
-    except Exception as cause:  # the hub, its HTTP client and the loaders have errors of their own
+    except loading_errors() as cause:
         reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         raise ModelError(
             f"the weights cannot be {'read' if path else 'fetched'} ({reason})",

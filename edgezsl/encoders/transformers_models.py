@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.encoders.hub import loading_errors
 from edgezsl.encoders.source_model import (
     SourceModel,
     TextEmbeddings,
@@ -119,7 +120,7 @@ def load_transformers(reference: str) -> SourceModel:
         processor = transformers.AutoImageProcessor.from_pretrained(reference, **settings)
         tokenizer = transformers.AutoTokenizer.from_pretrained(reference, **settings)
         card = folder or Path(transformers.utils.cached_file(reference, _CARD)).parent
-    except Exception as cause:  # the hub, its HTTP client and the loaders have errors of their own
+    except loading_errors() as cause:
         reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         raise ModelError(
             f"the model cannot be {'read' if folder else 'fetched'} ({reason})",
