@@ -27,6 +27,7 @@ VENDORS = (
 TRAINING = (
     *("edgezsl.zsl", "edgezsl.data", "edgezsl.encoders.compact", "edgezsl.encoders.minilm"),
     *("edgezsl.compile.trained_model", "edgezsl.compile.training_run", "edgezsl.compile.source_parity"),
+    "edgezsl.compile.source_page",
     *("edgezsl.encoders.modules", "edgezsl.encoders.onnx_export", "edgezsl.encoders.source_model"),
     *("edgezsl.encoders.open_clip_models", "edgezsl.encoders.timm_models", "edgezsl.encoders.transformers_models"),
 )

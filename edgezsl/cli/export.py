@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgezsl.cli.options import JsonOption
-from edgezsl.cli.say import console, rules_facts, say, say_facts, say_json, say_table
+from edgezsl.cli.say import followed, rules_facts, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from edgezsl.compile.choice import Quantized
     from edgezsl.compile.export import ExportResult
-    from edgezsl.compile.progress import Progress as ExportProgress
     from edgezsl.manifest import Batch
 
 _COLUMNS = {
@@ -66,7 +63,7 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Turn a model into a bundle, and prove that the bundle says what the model says."""
-    from edgezsl.compile.export import ExportSettings
+    from edgezsl.compile.export import ExportResult, ExportSettings
     from edgezsl.compile.export import export as run_export
     from edgezsl.encoders.graph import require_onnx
 
@@ -88,7 +85,7 @@ def export(
         fallback=fallback,
         allow_broken_parity=allow_broken_parity,
     )
-    result = _followed(run_export(settings))
+    result = followed(run_export(settings), ExportResult, first="reading the model")
     if json:
         say_json(result.to_json())
     else:
@@ -107,22 +104,6 @@ def _batch(text: str) -> Batch:
         return Batch(*(numbers * _BATCH_NUMBERS if len(numbers) == 1 else numbers))
     except BundleError as fault:
         raise typer.BadParameter(f"{fault.message}, expected {fault.expected}") from fault
-
-
-def _followed(steps: Iterator[ExportProgress | ExportResult]) -> ExportResult:
-    """Draw the progress of an export where somebody looks on, and return its result."""
-    from rich.progress import Progress
-
-    from edgezsl.compile.export import ExportResult
-
-    said = console(stderr=True)
-    with Progress(console=said, transient=True, disable=not said.is_terminal) as bar:
-        task = bar.add_task("reading the model", total=None)
-        for step in steps:
-            if isinstance(step, ExportResult):
-                return step
-            bar.update(task, description=step.step, completed=step.done, total=step.total)
-    raise RuntimeError("the export ended without a result")
 
 
 def _say_result(result: ExportResult) -> None:

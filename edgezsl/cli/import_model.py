@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgezsl.cli.options import JsonOption
-from edgezsl.cli.say import console, say, say_facts, say_json
+from edgezsl.cli.say import followed, say, say_facts, say_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from edgezsl.compile.import_run import ImportResult
-    from edgezsl.compile.progress import Progress as Step
 
 _HELP = "open_clip:NAME@TAG, hf:ORG/NAME, timm:NAME, onnx:PATH; local: open_clip:NAME@/path/file, hf:/path."
 
@@ -40,30 +37,15 @@ def import_model(
     json: JsonOption = False,
 ) -> None:
     """Import a CLIP-like model, or an image encoder, and prove that it is what its library says."""
-    from edgezsl.compile.import_run import ImportSettings
+    from edgezsl.compile.import_run import ImportResult, ImportSettings
     from edgezsl.compile.import_run import import_model as run_import
 
     settings = ImportSettings(source, out, contract, recipe, licence, parity_images, allow_broken_parity)
-    result = _followed(run_import(settings))
+    result = followed(run_import(settings), ImportResult, first="loading the model")
     if json:
         say_json(result.to_json())
     else:
         _say_result(result)
-
-
-def _followed(steps: Iterator[Step | ImportResult]) -> ImportResult:
-    from rich.progress import Progress
-
-    from edgezsl.compile.import_run import ImportResult
-
-    said = console(stderr=True)
-    with Progress(console=said, transient=True, disable=not said.is_terminal) as bar:
-        task = bar.add_task("loading the model", total=None)
-        for step in steps:
-            if isinstance(step, ImportResult):
-                return step
-            bar.update(task, description=step.step, completed=step.done, total=step.total)
-    raise RuntimeError("the import ended without a result")
 
 
 def _say_result(result: ImportResult) -> None:
@@ -85,4 +67,6 @@ def _say_result(result: ImportResult) -> None:
         say(f"does not hold, and is recorded: {'; '.join(result.parity.faults)}")
     if licence.id == "unknown":
         say("its licence is unknown: look for it before you ship the model, and record it with --licence")
+    if result.page:
+        say(f"report: {result.page}")
     say(f"next: edgezsl export {result.model.folder} --int8")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
+
+T = TypeVar("T")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -51,6 +53,26 @@ def rules_facts(verdicts: Mapping[str, Mapping[str, str]]) -> list[tuple[str, st
             versions = ", ".join(version for version in ordered if rows[version] == verdict)
             facts.append(("TensorRT", f"{precision}, {versions}: {verdict}"))
     return facts
+
+
+def followed(steps: Iterable[Any], kind: type[T], *, first: str) -> T:
+    """Draw the progress of long work where somebody looks on, and return its result.
+
+    Args:
+        steps: Progress with `step`, `done` and `total`, and last the result.
+        kind: Of the result.
+        first: What to say before the first step.
+    """
+    from rich.progress import Progress
+
+    said = console(stderr=True)
+    with Progress(console=said, transient=True, disable=not said.is_terminal) as bar:
+        task = bar.add_task(first, total=None)
+        for step in steps:
+            if isinstance(step, kind):
+                return step
+            bar.update(task, description=step.step, completed=step.done, total=step.total)
+    raise RuntimeError("the work ended without a result")
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -221,9 +221,12 @@ def _write_report(reports: Mapping[Precision, ParityReport], out: Path, draft: D
     """Write the report for programs and the page for people; return the path of the first."""
     file = out.with_name(f"{out.name}.report.json")
     made, quantized = draft.provenance, draft.quantized
-    known = {"made from": made.source_model, "recipe": made.recipe, "licence": draft.model.facts.licence.id}
+    facts = draft.model.facts
+    known = {"made from": made.source_model, "recipe": made.recipe, "licence": facts.licence.id}
+    if facts.proof:
+        known["at its import"] = ", ".join(f"{name} {value:.4g}" for name, value in facts.proof.items())
     versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
-    page = parity_page(tuple(reports.values()), draft.model.facts.name, {**known, "versions": versions}, quantized)
+    page = parity_page(tuple(reports.values()), facts.name, {**known, "versions": versions}, quantized)
     first, *others = reports.values()
     value = {
         **first.to_json(),

@@ -17,7 +17,7 @@ from edgezsl.contract import EmbeddingSpace, InputContract
 from edgezsl.encoders.graph import portable_encoder
 from edgezsl.encoders.model import IMAGE_ENCODER, LARGEST_FILE, Model, ModelFacts
 from edgezsl.errors import InputError, ModelError, ParityError, Place, shown
-from edgezsl.files import read_regular
+from edgezsl.files import read_regular, write_durably
 from edgezsl.manifest import Licence, Semantics
 from edgezsl.records import Fields, parse_json, sha256_hex
 
@@ -62,10 +62,12 @@ class ImportResult:
     Attributes:
         model: The model directory.
         parity: How near it is to its library, or None for a model that is ONNX already.
+        page: The report to look at, or None.
     """
 
     model: Model
     parity: SourceParity | None
+    page: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `edgezsl import --json` prints."""
@@ -80,6 +82,7 @@ class ImportResult:
             "proof": dict(facts.proof),
             "faults": self.parity.faults if self.parity else [],
             "suspect": self.parity.suspect if self.parity else "",
+            "page": str(self.page) if self.page else None,
         }
 
 
@@ -121,9 +124,17 @@ def import_source(source: SourceModel, settings: ImportSettings) -> Iterator[Pro
         source: The model.
         settings: What else was asked for; its `source` is not looked at.
 
+    Yields:
+        Progress, and last the result.
+
     Raises:
-        As `import_model`.
+        RecipeError: When there is no such recipe.
+        ModelError: When the model cannot be exported to ONNX, or written.
+        ParityError: When the import is not what the model's library says.
+        SourceError: When there are no images to compare on.
+        MissingExtraError: When torch, onnx or OpenCV is not installed.
     """
+    from edgezsl.compile.source_page import source_page
     from edgezsl.compile.source_parity import fitted_contract, measure_source
     from edgezsl.encoders.modules import module_facts, module_files
 
@@ -137,10 +148,11 @@ def import_source(source: SourceModel, settings: ImportSettings) -> Iterator[Pro
     yield Progress(f"exporting to ONNX, opset {recipe.opset}", 0, 1)
     files = module_files(source, opset=recipe.opset)
     parity = yield from measure_source(source, files, stage, pictures)
+    out, facts = settings.out or Path(source.name), module_facts(source, proof=parity.figures)
+    page = _write_page(out, source_page(facts, parity))
     if parity.faults and not settings.allow_broken_parity:
-        raise _broken(source, parity)
-    out = settings.out or Path(source.name)
-    yield ImportResult(Model.write(out, module_facts(source, proof=parity.figures), files), parity)
+        raise _broken(source, parity, page)
+    yield ImportResult(Model.write(out, facts, files), parity, page)
 
 
 def load_source(source: str) -> SourceModel:
@@ -211,11 +223,22 @@ def _read_contract(path: Path, digest: str) -> tuple[InputContract, EmbeddingSpa
     return contract, space
 
 
-def _broken(source: SourceModel, parity: SourceParity) -> ParityError:
+def _write_page(out: Path, page: str) -> Path:
+    file = out.with_name(f"{out.name}.import.html")
+    try:
+        file.absolute().parent.mkdir(parents=True, exist_ok=True)
+        write_durably(file, page.encode("utf-8", "replace"))
+    except OSError as cause:
+        message = f"the report cannot be written ({cause.strerror})"
+        raise ModelError(message, code="not_writable", where=Place(str(file))) from cause
+    return file
+
+
+def _broken(source: SourceModel, parity: SourceParity, page: Path) -> ParityError:
     suspect = f"; most likely {parity.suspect}" if parity.suspect else ""
     return ParityError(
         f"the import of {source.name!r} is not what its library says: {'; '.join(parity.faults)}{suspect}",
         code="broken_parity",
-        where=Place(source.source),
+        where=Place(str(page)),
         hint="name the pretrained tag that the weights belong to, or record it with --allow-broken-parity",
     )

@@ -19,6 +19,7 @@ from edgezsl.encoders.modules import module_files
 from edgezsl.errors import ParityError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
+from tests.documents import Page
 from tests.encoders.sources import clip_tokenizer, open_clip, preprocessing, small_clip, tiny_clip
 from tests.factories import finished
 
@@ -124,6 +125,9 @@ def test_an_import_that_does_not_hold_is_refused_or_recorded(source, tmp_path):
         imported(wrong, tmp_path)
     assert "--allow-broken-parity" in caught.value.hint
     assert not (tmp_path / "model").exists()
+    text = Page((tmp_path / "model.import.html").read_text()).text
+    assert "the import is not what its library says" in text
+    assert "Most likely wrong: mean and std" in text
     result = imported(wrong, tmp_path, allow_broken_parity=True)
     assert isinstance(result, ImportResult)
     assert result.model.facts.proof["preprocessing_centred"] < 0.99
