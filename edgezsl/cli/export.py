@@ -120,7 +120,7 @@ def _say_result(result: ExportResult) -> None:
             ("licence", manifest.licence.id),
             ("precision", f"{manifest.precision}{_how(result)}"),
             *([("instead of", f"{fallback.asked}: {fallback.reason}")] if fallback else []),
-            ("calibration", result.calibration or "none: ranges matter to INT8 only"),
+            ("calibration", result.calibration or "none: full precision needs no ranges"),
             ("size", f"{sizes['model'] / 1e6:.2f} MB in fp32, {sizes['export'] / 1e6:.2f} MB now"),
             ("parity", f"{report.outcome} on {images}"),
             ("classes", report.vocabulary),

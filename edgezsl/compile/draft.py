@@ -80,9 +80,8 @@ class Draft:
     calibration: CalibrationSet | None
     quantized: Quantized | None
 
-    @property
-    def provenance(self) -> Provenance:
-        """Where the bundle comes from."""
+    def provenance(self, precision: Precision) -> Provenance:
+        """Return where the encoder of a precision comes from."""
         import cv2
         import onnx
         import onnxruntime
@@ -91,7 +90,7 @@ class Draft:
         versions = {"edgezsl": __version__, **{name: str(package.__version__) for name, package in packages.items()}}
         used = self.calibration
         recipe = self.recipe.name
-        if self.quantized is not None and used is not None:
+        if self.quantized is not None and used is not None and precision.startswith("int8"):
             recipe = f"{recipe}: {self.quantized.plan}; calibrated on {len(used)} {used.kind}"
         return Provenance(
             source_model=self.model.facts.source,
@@ -138,7 +137,7 @@ class Draft:
             seen_classes=facts.seen_classes,
             seen_penalty=facts.seen_penalty,
             licence=facts.licence,
-            provenance=self.provenance,
+            provenance=self.provenance(precisions[-1]),
             parity=Parity(_OUTCOMES[report.outcome], report.bounds, report.figures) if report else None,
             verdicts={precision: verdicts(self.encoders[precision]) for precision in precisions} if report else {},
             fallback=fallback,

@@ -150,8 +150,7 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
     model = Model.open(settings.model)
     recipe = load_recipe(settings.recipe or model.facts.recipe)
     wanted = _precisions(settings, recipe)
-    out = settings.out or Path(f"{model.facts.name}-{wanted[-1]}")
-    Bundle.check_place(out)
+    Bundle.check_place(settings.out or Path(f"{model.facts.name}-{wanted[-1]}"))
     pictures = _parity_pictures(settings)
     tried = tuple(dict.fromkeys((*([settings.fallback] if settings.fallback else []), *wanted)))
     draft = yield from make_draft(
@@ -163,6 +162,8 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
         reference = _reference(draft, proved, settings, pictures, names)
         reports = yield from measure_parity(reference, proved, tried, pictures, draft.calibration, recipe.bounds)
     kept, fallback = _kept(settings, wanted, reports)
+    out = settings.out or Path(f"{model.facts.name}-{kept[-1]}")
+    Bundle.check_place(out)
     shown = {precision: reports[precision] for precision in reversed(kept)}
     report_file = _write_report({**shown, **reports}, out, draft)
     broken = [report for report in shown.values() if report.outcome == "broken"]
@@ -170,7 +171,7 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
         raise _broken(broken[0], report_file)
     bundle = draft.write(out, kept, report=shown[kept[-1]], names=names, fallback=fallback)
     used = draft.calibration
-    words = f"{len(used)} {used.kind}" if used and draft.quantized else ""
+    words = f"{len(used)} {used.kind}" if used and kept[-1] != "fp32" else ""
     yield ExportResult(bundle, shown, report_file, words, draft.quantized)
 
 
@@ -191,9 +192,14 @@ def _kept(
 ) -> tuple[tuple[Precision, ...], Fallback | None]:
     """Return what the bundle holds: what was wanted, or the fallback where that does not say what the model says."""
     asked, fallback = wanted[-1], settings.fallback
-    if fallback is None or fallback == asked or reports[asked].outcome != "broken":
+    if fallback is None:
         return wanted, None
-    return (fallback,), Fallback(asked, fallback, "; ".join(reports[asked].faults))
+    if fallback != asked and reports[asked].outcome == "broken":
+        return (fallback,), Fallback(asked, fallback, "; ".join(reports[asked].faults))
+    kept = tuple(one for one in wanted if one == asked or reports[one].outcome != "broken")
+    lost = [one for one in wanted if one not in kept]
+    reasons = "; ".join(f"{one}: {', '.join(reports[one].faults)}" for one in lost)
+    return kept, Fallback(" and ".join(lost), asked, reasons) if lost else None
 
 
 def _reference(
@@ -220,14 +226,14 @@ def _parity_pictures(settings: ExportSettings) -> Pictures:
 def _write_report(reports: Mapping[Precision, ParityReport], out: Path, draft: Draft) -> Path:
     """Write the report for programs and the page for people; return the path of the first."""
     file = out.with_name(f"{out.name}.report.json")
-    made, quantized = draft.provenance, draft.quantized
+    first, *others = reports.values()
+    made, quantized = draft.provenance(next(iter(reports))), draft.quantized
     facts = draft.model.facts
     known = {"made from": made.source_model, "recipe": made.recipe, "licence": facts.licence.id}
     if facts.proof:
         known["at its import"] = ", ".join(f"{name} {value:.4g}" for name, value in facts.proof.items())
     versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
     page = parity_page(tuple(reports.values()), facts.name, {**known, "versions": versions}, quantized)
-    first, *others = reports.values()
     value = {
         **first.to_json(),
         "also": {report.precision: report.to_json() for report in others},

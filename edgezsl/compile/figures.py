@@ -63,11 +63,15 @@ def paired_interval(difference: NDArray[np.float64], photographs: Sequence[str])
 
 
 def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the cosine `(N,)` of each row of `a (N, D)` to the same row of `b (N, D)`; 0 where one is 0."""
+    """Return the cosine `(N,)` of each row of `a (N, D)` to the same row of `b (N, D)`; 0 where one is 0.
+
+    A row that is not finite is as far away as can be, -1: it must break every bound.
+    """
     a, b = a.astype(np.float64), b.astype(np.float64)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    result: NDArray[np.float64] = (a * b).sum(axis=1) / np.maximum(lengths, _TINY)
-    return result
+    with np.errstate(invalid="ignore", over="ignore"):
+        lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        result: NDArray[np.float64] = (a * b).sum(axis=1) / np.maximum(lengths, _TINY)
+    return np.where(np.isfinite(result), result, -1.0)
 
 
 def class_figures(

@@ -29,6 +29,8 @@ KEPT_OPS = (
     *("Softmax", "LogSoftmax", "ReduceL2", "ReduceSumSquare", "ReduceSum", "ReduceMean", "Pow", "Sqrt", "Exp"),
     *("QuantizeLinear", "DequantizeLinear"),
 )
+_LENGTH_STEPS = ("Clip", "Max", "Expand", "Add", "Sqrt", "Unsqueeze", "Identity")  # from a norm to what divides by it
+_BEFORE_CAST, _OUTPUT_CAST = "_cast_to_fp16", "graph_output_cast"  # the converter's names
 
 
 def largest_magnitudes(data: bytes, pixels: Iterable[NDArray[Any]]) -> dict[str, float]:
@@ -54,7 +56,9 @@ def largest_magnitudes(data: bytes, pixels: Iterable[NDArray[Any]]) -> dict[str,
     largest: dict[str, float] = {}
     for frame in pixels:
         for name, values in zip(graph.outputs, graph.run({given: frame}), strict=True):
-            largest[name] = max(largest.get(name, 0.0), float(np.abs(values).max(initial=0.0)))
+            largest[name] = max(
+                largest.get(name, 0.0), float(np.nan_to_num(np.abs(values), nan=np.inf).max(initial=0.0))
+            )
     graph.close()
     return largest
 
@@ -71,7 +75,7 @@ def half_graph(data: bytes, largest: Mapping[str, float]) -> bytes:
         MissingExtraError: When onnx or ONNX Runtime is not installed.
     """
     try:
-        from onnxruntime.transformers.float16 import convert_float_to_float16
+        from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
         from onnxruntime.transformers.onnx_model import OnnxModel
     except ImportError as cause:
         raise missing_extra("onnxruntime", "quantize", "half precision", cause) from cause
@@ -80,17 +84,24 @@ def half_graph(data: bytes, largest: Mapping[str, float]) -> bytes:
     for node in model.graph.node:
         if node.op_type in {"QuantizeLinear", "DequantizeLinear"} and node.input[0] in loud:
             loud.add(node.output[0])
-    kept = [node.name for node in model.graph.node if loud & {*node.input, *node.output} or _normalises(model, node)]
-    half = convert_float_to_float16(model, keep_io_types=True, op_block_list=list(KEPT_OPS), node_block_list=kept)
-    _remove_detours(half)
+    kept = _length_nodes(model) | {node.name for node in model.graph.node if loud & {*node.input, *node.output}}
+    blocked = [*DEFAULT_OP_BLOCK_LIST, *KEPT_OPS]
+    full = {value.name for value in (*model.graph.input, *_typed(model)) if _is_float(value)}
+    half = convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked, node_block_list=sorted(kept))
+    _remove_detours(half, full)
     OnnxModel.graph_topological_sort(half.graph, is_deterministic=True)  # the casts were put at the end
     return graph_bytes(stripped(half))
 
 
-def _remove_detours(model: onnx.ModelProto) -> None:
+def _remove_detours(model: onnx.ModelProto, full_before: set[str]) -> None:
     """Let a node in float32 read another's float32 result itself, not through a cast to float16 and one back.
 
     The converter puts both between neighbours that stay in float32, and what float16 cannot hold is lost there all the same.
+    A cast of the graph's own, of an integer, is no detour.
+
+    Args:
+        model: What the converter made.
+        full_before: The tensors that were float32 before.
     """
     package = require_onnx()
     casts = {
@@ -102,7 +113,7 @@ def _remove_detours(model: onnx.ModelProto) -> None:
     straight = {
         name: casts[source][0]
         for name, (source, to) in casts.items()
-        if to == full and source in casts and casts[source][1] == half
+        if to == full and source in casts and casts[source][1] == half and _was_full(casts[source][0], full_before)
     }
     results = {value.name for value in model.graph.output}
     renamed = {source: name for name, source in straight.items() if name in results}
@@ -125,9 +136,31 @@ def _remove_unread(model: onnx.ModelProto, detours: set[str]) -> None:
     model.graph.node.extend(kept)
 
 
-def _normalises(model: onnx.ModelProto, node: onnx.NodeProto) -> bool:
-    """Return whether a node makes the embedding: what divides by its length must not round first."""
-    return any(value.name in node.output for value in model.graph.output)
+def _was_full(name: str, full_before: set[str]) -> bool:
+    """Return whether a tensor is the float32 result of a node: itself, or what the converter calls it before its cast."""
+    return name.removesuffix(_BEFORE_CAST) in full_before or name.startswith(_OUTPUT_CAST)
+
+
+def _length_nodes(model: onnx.ModelProto) -> set[str]:
+    """Return the nodes that make an embedding's length 1: none of them may round first.
+
+    They are the one that gives the embedding and, where it divides, all between the norm and it.
+    """
+    made = {name: node for node in model.graph.node for name in node.output}
+    last = made[model.graph.output[0].name]
+    found, left = {last.name}, list(last.input[1:]) if last.op_type == "Div" else []
+    while left:
+        node = made.get(left.pop())
+        if node is None or node.name in found:
+            continue
+        found.add(node.name)
+        if node.op_type in _LENGTH_STEPS:
+            left += node.input
+    return found
+
+
+def _is_float(value: onnx.ValueInfoProto) -> bool:
+    return bool(value.type.tensor_type.elem_type == require_onnx().TensorProto.FLOAT)
 
 
 def _typed(model: onnx.ModelProto) -> Iterable[onnx.ValueInfoProto]:

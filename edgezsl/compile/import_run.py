@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgezsl.compile.calibration import FEWEST
 from edgezsl.compile.dead_leaves import PARITY_SEED
 from edgezsl.compile.pictures import folder_pictures, generated_pictures
 from edgezsl.compile.progress import Progress
@@ -16,7 +17,7 @@ from edgezsl.compile.recipe import load_recipe
 from edgezsl.contract import EmbeddingSpace, InputContract
 from edgezsl.encoders.graph import portable_encoder
 from edgezsl.encoders.model import IMAGE_ENCODER, LARGEST_FILE, Model, ModelFacts
-from edgezsl.errors import InputError, ModelError, ParityError, Place, shown
+from edgezsl.errors import InputError, ModelError, ParityError, Place, SourceError, shown
 from edgezsl.files import read_regular, write_durably
 from edgezsl.manifest import Licence, Semantics
 from edgezsl.records import Fields, parse_json, sha256_hex
@@ -24,6 +25,7 @@ from edgezsl.records import Fields, parse_json, sha256_hex
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edgezsl.compile.pictures import Picture
     from edgezsl.compile.source_parity import SourceParity
     from edgezsl.encoders.source_model import SourceModel
 
@@ -138,21 +140,41 @@ def import_source(source: SourceModel, settings: ImportSettings) -> Iterator[Pro
     from edgezsl.compile.source_parity import fitted_contract, measure_source
     from edgezsl.encoders.modules import module_facts, module_files
 
+    out = settings.out or Path(source.name)
+    if not out.name:
+        raise InputError(
+            f"the model cannot be written to {shown(str(out))}", code="bad_place", expected="a folder's name"
+        )
+    Model.check_place(out)
     recipe = load_recipe(settings.recipe or source.recipe)
-    source = replace(source, recipe=recipe.name)
-    folder = settings.parity_images
-    given = folder_pictures(folder, most=IMAGES) if folder else generated_pictures(PARITY_SEED, IMAGES)
-    pictures = list(given.each)
+    if settings.recipe == recipe.name:  # one of the catalogue; of a file, the export is told again
+        source = replace(source, recipe=recipe.name)
+    pictures = _pictures(settings.parity_images)
     contract, stage = yield from fitted_contract(source, pictures)
     source = replace(source, contract=contract)
     yield Progress(f"exporting to ONNX, opset {recipe.opset}", 0, 1)
     files = module_files(source, opset=recipe.opset)
     parity = yield from measure_source(source, files, stage, pictures)
-    out, facts = settings.out or Path(source.name), module_facts(source, proof=parity.figures)
+    facts = module_facts(source, proof=parity.figures)
     page = _write_page(out, source_page(facts, parity))
     if parity.faults and not settings.allow_broken_parity:
         raise _broken(source, parity, page)
     yield ImportResult(Model.write(out, facts, files), parity, page)
+
+
+def _pictures(folder: Path | None) -> list[Picture]:
+    """Return the images to compare on."""
+    given = folder_pictures(folder, most=IMAGES) if folder else generated_pictures(PARITY_SEED, IMAGES)
+    pictures = list(given.each)
+    if len(pictures) < FEWEST:
+        raise SourceError(
+            f"{len(pictures)} of {given.count} files can be read as images",
+            code="too_few_images",
+            where=Place(str(folder)),
+            expected=f"at least {FEWEST}",
+            hint="give other photographs, or leave --parity-images out to use generated images",
+        )
+    return pictures
 
 
 def load_source(source: str) -> SourceModel:
@@ -181,7 +203,9 @@ def load_source(source: str) -> SourceModel:
 
 
 def _licensed(source: SourceModel, licence: str | None) -> SourceModel:
-    return source if licence is None else replace(source, licence=Licence(licence, "as stated at the import"))
+    if licence is None or source.licence.id != "unknown":
+        return source
+    return replace(source, licence=Licence(licence, "as stated at the import"))
 
 
 def _import_onnx(settings: ImportSettings, path: Path) -> Model:

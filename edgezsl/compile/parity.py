@@ -134,7 +134,7 @@ def measure_parity(
         failed = bool(subject.refused) or any(engine.broken for engine in measured.values())
         size = bundle.manifest.files[bundle.manifest.image_encoders[precision]].bytes
         reports[precision] = ParityReport(
-            outcome="too_few" if few else "broken" if failed else "passed",
+            outcome="broken" if subject.refused else "too_few" if few else "broken" if failed else "passed",
             precision=precision,
             kind=pictures.kind,
             images=len(seen.model),

@@ -78,6 +78,8 @@ def _said(report: ParityReport) -> str:
         return "".join(
             f'<p class="fault"><b class="wrong">Does not hold:</b> {escape(one)}.</p>' for one in report.faults
         )
+    if not report.engines:
+        return '<p class="fault"><b class="wrong">Nothing was compared.</b></p>'
     held = ", ".join(f"{_FIGURES.get(name, name)} ≥ {least:g}" for name, least in report.bounds.items())
     return f'<p class="held">Every bound holds in every engine: {escape(held)}.</p>'
 

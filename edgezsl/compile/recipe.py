@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from edgezsl.catalogue import load_entry
 from edgezsl.compile.quantize import KEEP_RULES
 from edgezsl.compile.ranges import Calibrator
-from edgezsl.encoders.graph import OPSETS
+from edgezsl.encoders.graph import WRITTEN_OPSETS
 from edgezsl.errors import Place, RecipeError, shown
 from edgezsl.records import Fields
 
@@ -136,7 +136,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 def _opset(fields: Fields) -> int:
     opset = fields.count("opset")
-    low, high = OPSETS
+    low, high = WRITTEN_OPSETS
     if not low <= opset <= high:
         raise fields.refuse("opset", f"the opset is {opset}", code="bad_value", expected=f"{low} to {high}")
     return opset

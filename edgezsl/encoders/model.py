@@ -240,6 +240,15 @@ class Model:
 
         return cls.write(folder, module_facts(source), module_files(source, opset=opset))
 
+    @staticmethod
+    def check_place(folder: Path) -> None:
+        """Check that a model may be written to `folder`: for work that takes long before it writes one.
+
+        Raises:
+            ModelError: When something stands there that would be lost.
+        """
+        _SEALED.check_place(folder)
+
     def has(self, name: str) -> bool:
         """Return whether the model has the file `name`."""
         return name in self.facts.files

@@ -26,6 +26,7 @@ from edgezsl.encoders.tokenizer_file import fixed_length
 from edgezsl.encoders.torchvision_import import import_torchvision
 from edgezsl.errors import ModelError, Place, missing_extra, shown
 from edgezsl.manifest import Licence
+from edgezsl.records import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +40,8 @@ IMAGE, EMBEDDING = "image", "embedding"
 _RESIZES: Mapping[str, Resize] = {"shortest": "shortest_edge_crop", "squash": "squash", "longest": "letterbox"}
 _CLEANINGS: Mapping[str, TextCleaning] = {"_clean_lower": "clip", "_clean_canonicalize": "canonicalize"}
 _LOCAL = "local-dir:"
+_CONFIG = "open_clip_config.json"
+_LARGEST_CONFIG = 1 << 20  # bytes
 
 
 def source_from_open_clip(
@@ -111,10 +114,15 @@ def load_open_clip(reference: str) -> SourceModel:
     open_clip = _open_clip()
     called = f"open_clip:{reference}"
     if reference.startswith(_LOCAL):
-        folder = Path(reference.removeprefix(_LOCAL))
-        model, tokenizer = _built(open_clip, reference, called, {}), _tokenizer(open_clip, reference, called)
+        folder = Path(reference.removeprefix(_LOCAL)).resolve()
+        _check_folder(folder, called)
+        model = _built(open_clip, f"{_LOCAL}{folder}", called, {"require_pretrained": True})
         return source_from_open_clip(
-            model, name=folder.name, source=called, tokenizer=tokenizer, licence=licence_of_card(folder)
+            model,
+            name=folder.name,
+            source=f"open_clip:{_LOCAL}{folder.name}",
+            tokenizer=_tokenizer(open_clip, f"{_LOCAL}{folder}", called),
+            licence=licence_of_card(folder),
         )
     name, _, rest = reference.partition("@")
     tag, _, path = rest.rpartition("=") if "=" in rest else ("", "", rest) if "/" in rest else (rest, "", "")
@@ -134,7 +142,7 @@ def load_open_clip(reference: str) -> SourceModel:
     return source_from_open_clip(
         model,
         name=name,
-        source=called,
+        source=f"open_clip:{name}@{file.name}" if path else called,
         tokenizer=_tokenizer(open_clip, name, called),
         licence=licence_of_card(file.parent),
     )
@@ -210,6 +218,22 @@ def _downloaded(open_clip: Any, config: dict[str, Any], called: str) -> Path:
             hint="bring its open_clip_model.safetensors from a machine with a network, and type "
             f"edgezsl import {called.partition('@')[0]}@/path/to/open_clip_model.safetensors",
         ) from cause
+
+
+def _check_folder(folder: Path, called: str) -> None:
+    """Check that a folder's weights are safetensors, and nothing else that OpenCLIP would rather read."""
+    if not (folder / _CONFIG).is_file():
+        raise _refuse(f"{folder.name} has no {_CONFIG}", called, "not_found", "a folder of an OpenCLIP model")
+    kinds = {path.suffix for path in folder.iterdir()} & {".safetensors", ".bin", ".pt", ".pth", ".npz"}
+    if kinds != {".safetensors"}:
+        found = ", ".join(sorted(kinds)) or "no weights"
+        raise _refuse(
+            f"{folder.name} holds {found}", called, "not_safetensors", "weights as .safetensors, and no others"
+        )
+    settings = parse_json((folder / _CONFIG).read_bytes(), file=_CONFIG, error=ModelError, max_bytes=_LARGEST_CONFIG)
+    text = settings.get("model_cfg", {}).get("text_cfg", {}) if isinstance(settings, dict) else {}
+    if text.get("tokenizer_kwargs"):
+        raise _refuse(f"{_CONFIG} has tokenizer_kwargs", called, "unsafe_config", "none: they may ask to run code")
 
 
 def _check_safetensors(file: Path, called: str) -> None:

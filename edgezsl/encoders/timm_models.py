@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -89,7 +90,8 @@ def load_timm(reference: str) -> SourceModel:
     if path and not Path(path).is_file():
         raise ModelError(f"there is no file {shown(path)}", code="not_found", where=Place(called))
     try:
-        model: Any = timm.create_model(name, pretrained=not path, checkpoint_path=path)
+        weights = Path(path or _downloaded(timm, name))
+        model: Any = timm.create_model(name, pretrained=False, checkpoint_path=str(weights))
     except loading_errors() as cause:
         reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         raise ModelError(
@@ -98,8 +100,20 @@ def load_timm(reference: str) -> SourceModel:
             where=Place(called),
             hint=f"bring its model.safetensors, and type edgezsl import timm:{name}@/path/to/model.safetensors",
         ) from cause
-    licence = licence_of_card(Path(path).parent) if path else Licence(notice="see the model's card on its hub")
-    return source_from_timm(model, name=name, source=called, licence=licence)
+    source = f"timm:{name}@{weights.name}" if path else called
+    return source_from_timm(model, name=name, source=source, licence=licence_of_card(weights.parent))
+
+
+def _downloaded(timm: Any, name: str) -> str:
+    """Fetch the weights of a model's default tag, as safetensors alone, and its card where there is one."""
+    from huggingface_hub import hf_hub_download
+
+    repository = timm.models.get_pretrained_cfg(name).hf_hub_id
+    if not repository:
+        raise ValueError(f"{name} has no weights on a hub")
+    with contextlib.suppress(*loading_errors()):  # a model without a card has an unknown licence
+        hf_hub_download(repository, "README.md")
+    return str(hf_hub_download(repository, "model.safetensors"))
 
 
 def _pooled(model: Any, pixels: torch.Tensor) -> torch.Tensor:

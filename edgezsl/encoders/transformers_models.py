@@ -114,12 +114,11 @@ def load_transformers(reference: str) -> SourceModel:
         raise missing_extra("transformers", "import", "importing a model of transformers", cause) from cause
     called, local = f"hf:{reference}", Path(reference)
     folder = local if local.is_dir() else None
-    settings: dict[str, Any] = {"local_files_only": True} if folder else {}
+    settings: dict[str, Any] = {"trust_remote_code": False, "local_files_only": folder is not None}
     try:
         model = transformers.AutoModel.from_pretrained(reference, use_safetensors=True, **settings)
         processor = transformers.AutoImageProcessor.from_pretrained(reference, **settings)
         tokenizer = transformers.AutoTokenizer.from_pretrained(reference, **settings)
-        card = folder or Path(transformers.utils.cached_file(reference, _CARD)).parent
     except loading_errors() as cause:
         reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         raise ModelError(
@@ -129,10 +128,24 @@ def load_transformers(reference: str) -> SourceModel:
             expected="config.json, model.safetensors, preprocessor_config.json and tokenizer.json",
             hint="bring these files into one folder, and type edgezsl import hf:/path/to/folder",
         ) from cause
-    name = reference.rstrip("/").rpartition("/")[2]
+    name = (folder.resolve() if folder else local).name
+    card = folder or _card_folder(transformers, reference)
     return source_from_transformers(
-        model, name=name, image_processor=processor, tokenizer=tokenizer, source=called, licence=licence_of_card(card)
+        model,
+        name=name,
+        image_processor=processor,
+        tokenizer=tokenizer,
+        source=f"hf:{name}" if folder else called,
+        licence=licence_of_card(card),
     )
+
+
+def _card_folder(transformers: Any, reference: str) -> Path:
+    """Return where the hub's model card lies now, or a folder without one."""
+    try:
+        return Path(transformers.utils.cached_file(reference, _CARD)).parent
+    except loading_errors():
+        return Path(_CARD) / "none"
 
 
 def _pooled(answer: Any) -> Tensor:

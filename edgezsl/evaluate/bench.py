@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgezsl.device import cpu_features
+from edgezsl.errors import InputError, shown
 from edgezsl.evaluate.cold_start import ColdStart, cold_start
 from edgezsl.preprocess import Preprocessor
 from edgezsl.prototypes import ClassPrototypes, ClassRow
@@ -131,7 +132,7 @@ def open_subjects(
         for name in engines:
             started = cold_start(bundle.folder, name, precision, threads=threads) if cold else None
             engine = open_engine(bundle, name, threads=threads, precision=precision)
-            called = f"{manifest.name} {manifest.contract.size[0]} px, {engine.description}"
+            called = f"{manifest.name} ({bundle.digest[:6]}) {manifest.contract.size[0]} px, {engine.description}"
             yield Subject(called, engine, manifest.contract, manifest.space, started)
 
 
@@ -148,7 +149,13 @@ def bench(subjects: Sequence[Subject], *, runs: int, classes: int) -> Iterator[i
 
     Raises:
         EngineError: When an engine fails.
+        InputError: When two subjects are called alike: one would hide the other.
     """
+    names = [one.name for one in subjects]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        hint = "name each bundle, engine and precision once"
+        raise InputError(f"{shown(twice)} is to be timed twice", code="named_twice", hint=hint)
     stages = _stages(subjects, classes)
     taken: dict[tuple[str, str], list[float]] = {key: [] for key in stages}
     for round_number in range(WARM_UP + runs):
@@ -187,6 +194,7 @@ def _stages(subjects: Sequence[Subject], classes: int) -> dict[tuple[str, str], 
         rows = subject.engine.run(pixels)
         contract, run = subject.contract, subject.engine.run
         size = f"{FRAME_SIZE[1]}x{FRAME_SIZE[0]} to {contract.size[1]}x{contract.size[0]}, {contract.resize}"
+        size += f", {contract.interpolation}{', exact' if contract.exact_resize else ''}"
         stages.setdefault(("preprocess", size), _bound(preprocess, [frame]))
         stages.setdefault(("score", f"{classes} classes of {subject.space.dim} values"), _bound(score, rows))
         stages["engine", subject.name] = _bound(run, pixels)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgezsl.pack import PackHeader
-from tests.factories import colour_frame
+from tests.factories import colour_frame, write_small_bundle
 
 
 @pytest.fixture
@@ -264,11 +264,14 @@ def test_bench_reports_each_engine_and_the_machine(small_bundle):
     assert set(report["precisions"].values()) <= {"fp32", "bf16"}
 
 
-def test_bench_compares_bundles_and_engines_in_one_run(small_bundle):
-    twice = ["--bundle", small_bundle.folder] * 2
-    done = edgezsl("bench", *twice, "--engine", "onnx", "--runs", "5", "--classes", "10", "--no-cold")
+def test_bench_compares_bundles_and_engines_in_one_run(small_bundle, tmp_path):
+    other = write_small_bundle(tmp_path / "other", name="other colours")
+    both = ["--bundle", small_bundle.folder, "--bundle", other.folder]
+    done = edgezsl("bench", *both, "--engine", "onnx", "--runs", "5", "--classes", "10", "--no-cold")
     assert done.returncode == 0, done.stderr
     assert "times the first" in done.stdout
+    engines = [line for line in done.stdout.splitlines() if line.startswith("engine: ")]
+    assert [line.split(" (")[0] for line in engines] == ["engine: colours", "engine: other colours"]
     refused = edgezsl("bench", "--bundle", small_bundle.folder, "--compare", "torch", "--json")
     assert json.loads(refused.stderr.splitlines()[-1])["error"]["code"] == "no_torch_model"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from edgezsl.compile.half import KEPT_OPS, LARGEST_SAFE, half_graph, largest_magnitudes
@@ -72,6 +72,48 @@ def test_the_length_of_an_embedding_is_computed_in_float32():
             to = next((one.i for one in made[name].attribute if one.name == "to"), TensorProto.FLOAT)
             assert to == TensorProto.FLOAT
     assert "ReduceL2" in KEPT_OPS
+
+
+def attention_scale():
+    """Return a graph that divides by the root of a length, as PyTorch writes attention, and then normalises as it does."""
+    nodes = [
+        helper.make_node("Shape", ["image"], ["shape"]),
+        helper.make_node("Slice", ["shape", "from", "to"], ["width"]),
+        helper.make_node("Cast", ["width"], ["scale"], to=TensorProto.FLOAT),
+        helper.make_node("Sqrt", ["scale"], ["root"], name="root"),
+        helper.make_node("Div", ["image", "root"], ["scaled"], name="scaled"),
+        helper.make_node("ReduceL2", ["scaled"], ["length"], axes=[1], keepdims=1),
+        helper.make_node("Clip", ["length", "least"], ["safe"], name="safe"),
+        helper.make_node("Shape", ["scaled"], ["rows"]),
+        helper.make_node("Expand", ["safe", "rows"], ["lengths"], name="lengths"),
+        helper.make_node("Div", ["scaled", "lengths"], ["embedding"], name="last"),
+    ]
+    constants = {"from": np.array([1]), "to": np.array([2]), "least": np.float32(1e-12)}
+    tensors = [("image", TensorProto.FLOAT, [1, 8])], [("embedding", TensorProto.FLOAT, [1, 8])]
+    return graph_bytes([node if node.name else named(node) for node in nodes], *tensors, constants)
+
+
+def named(node):
+    node.name = node.output[0]
+    return node
+
+
+def test_a_cast_of_an_integer_is_no_detour_and_a_length_is_clipped_in_float32():
+    model = load_graph(half_graph(attention_scale(), {}), "x")
+    types = {
+        value.name: value.type.tensor_type.elem_type
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
+    made = {node.name: node for node in model.graph.node}
+    assert types[made["root"].input[0]] == TensorProto.FLOAT
+    for name in ("safe", "lengths"):
+        assert types[made[name].output[0]] == TensorProto.FLOAT
+    image = np.random.RandomState(0).rand(1, 8).astype(np.float32)
+    rows = [
+        OnnxGraph(one, file="x", threads=1).run({"image": image})[0]
+        for one in (attention_scale(), model.SerializeToString())
+    ]
+    np.testing.assert_allclose(*rows, atol=1e-3)
 
 
 def test_pairs_keep_their_scales_in_float32_with_casts_around_them_and_break_no_rule():

@@ -116,4 +116,4 @@ def test_siglip_texts_are_canonicalized_as_its_library_does():
 def test_a_long_text_is_cut_and_still_ends(ours):
     ids = ours.encode("word " * 100).ids
     assert len(ids) == 77
-    assert ids[0], ids[-1] == (49406, 49407)
+    assert (ids[0], ids[-1]) == (49406, 49407)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,14 +16,22 @@ from tests.encoders.sources import preprocessing, small_clip
 
 
 def test_every_subject_has_its_stages_and_the_first_of_a_kind_is_one(small_bundle):
-    subjects = [*open_subjects(small_bundle, ["onnx"], (), threads=1, cold=False)] * 2
+    (one,) = open_subjects(small_bundle, ["onnx"], (), threads=1, cold=False)
+    subjects = [one, replace(one, name="another")]
     *rounds, report = bench(subjects, runs=5, classes=10)
     assert rounds == list(range(1, 9))
     assert isinstance(report, BenchReport)
     kinds = [timing.stage.partition(":")[0] for timing in report.timings]
     assert sorted(set(kinds)) == ["engine", "preprocess", "score", "whole frame"]
+    assert kinds.count("engine") == kinds.count("whole frame") == 2
     assert report.timings[0].share == 1
     assert all(one.least_ms <= one.p50_ms <= one.p95_ms for one in report.timings)
+
+
+def test_two_subjects_of_one_name_are_refused(small_bundle):
+    subjects = [*open_subjects(small_bundle, ["onnx"], (), threads=1, cold=False)] * 2
+    with pytest.raises(InputError, match="timed twice"):
+        list(bench(subjects, runs=5, classes=10))
 
 
 def test_a_cold_start_counts_the_process_and_says_why_it_failed(small_bundle, tmp_path):
