@@ -261,3 +261,9 @@ def missing_extra(package: str, extra: str, purpose: str, cause: ImportError | N
         expected=f"the extra {extra!r}",
         hint=f"run: pip install 'edgezsl[{extra}]'",
     )
+
+
+def first_line(cause: Exception) -> str:
+    """Return the first line of what another library's error says, or the error's name where it says nothing."""
+    said = str(cause).strip()
+    return said.splitlines()[0] if said else type(cause).__name__

@@ -13,7 +13,7 @@ from edgezsl.cli.say import followed, rules_facts, say, say_facts, say_json, say
 if TYPE_CHECKING:
     from edgezsl.compile.choice import Quantized
     from edgezsl.compile.export import ExportResult
-    from edgezsl.manifest import Batch
+    from edgezsl.manifest import Batch, Precision
 
 _COLUMNS = {
     "cosine": "cosine_mean",
@@ -68,13 +68,11 @@ def export(
     from edgezsl.encoders.graph import require_onnx
 
     require_onnx()  # before anything else: without it nothing here works
-    if int8 + fp16 + fp32 > 1:
-        raise typer.BadParameter("give one of --int8, --fp16 and --fp32")
     settings = ExportSettings(
         model=model,
         out=out,
         recipe=recipe,
-        precision="int8" if int8 else "fp16" if fp16 else "fp32" if fp32 else None,
+        precision=_precision(int8=int8, fp16=fp16, fp32=fp32),
         batch=_batch(batch),
         device=device,
         uint8=uint8,
@@ -86,10 +84,13 @@ def export(
         allow_broken_parity=allow_broken_parity,
     )
     result = followed(run_export(settings), ExportResult, first="reading the model")
-    if json:
-        say_json(result.to_json())
-    else:
-        _say_result(result)
+    say_json(result.to_json()) if json else _say_result(result)
+
+
+def _precision(*, int8: bool, fp16: bool, fp32: bool) -> Precision | None:
+    if int8 + fp16 + fp32 > 1:
+        raise typer.BadParameter("give one of --int8, --fp16 and --fp32")
+    return "int8" if int8 else "fp16" if fp16 else "fp32" if fp32 else None
 
 
 def _batch(text: str) -> Batch:

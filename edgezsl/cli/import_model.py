@@ -40,7 +40,15 @@ def import_model(
     from edgezsl.compile.import_run import ImportResult, ImportSettings
     from edgezsl.compile.import_run import import_model as run_import
 
-    settings = ImportSettings(source, out, contract, recipe, licence, parity_images, allow_broken_parity)
+    settings = ImportSettings(
+        source,
+        out,
+        contract=contract,
+        recipe=recipe,
+        licence=licence,
+        parity_images=parity_images,
+        allow_broken_parity=allow_broken_parity,
+    )
     result = followed(run_import(settings), ImportResult, first="loading the model")
     if json:
         say_json(result.to_json())

@@ -151,14 +151,11 @@ class Draft:
         space = self.model.facts.space
         if space.image_mean is not None or self.calibration is None or names is None:
             return space
-        embeddings = embeddings_one_by_one(self._full, self.calibration.pixels)
+        full = encoder_engine(self.encoders["fp32"], self.contract, space.dim, self.batch)
+        embeddings = embeddings_one_by_one(full, self.calibration.pixels)
         means = embeddings.mean(axis=0, dtype=np.float64), names.vectors.mean(axis=0, dtype=np.float64)
         image_mean, text_mean = (tuple(float(value) for value in mean.astype(np.float32)) for mean in means)
         return replace(space, image_mean=image_mean, text_mean=text_mean)
-
-    @property
-    def _full(self) -> FunctionEngine:
-        return encoder_engine(self.encoders["fp32"], self.contract, self.model.facts.space.dim, self.batch)
 
 
 def make_draft(

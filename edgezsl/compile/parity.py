@@ -22,12 +22,13 @@ from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.engine import ENGINES, installed_engines, open_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from edgezsl.bundle import Bundle
     from edgezsl.compile.calibration import CalibrationSet
+    from edgezsl.compile.parity_report import Outcome
     from edgezsl.compile.pictures import Pictures
     from edgezsl.compile.recipe import Bounds
     from edgezsl.contract import InputContract
@@ -126,15 +127,12 @@ def measure_parity(
             engine.close()
     skipped: dict[str, str] = {name: "not installed" for name in ENGINES if name not in chosen}
     right = _right_rows(seen.labels, reference.prototypes, skipped, reference.vocabulary)
-    few = len(seen.model) < FEWEST_IMAGES or len(set(seen.photographs)) < FEWEST_PHOTOGRAPHS
     held = _held_bounds(bounds, pictures)
     reports = {}
     for precision, subject in subjects.items():
         measured = _measured(subject, seen, reference, right, held, latencies[precision])
-        failed = bool(subject.refused) or any(engine.broken for engine in measured.values())
-        size = bundle.manifest.files[bundle.manifest.image_encoders[precision]].bytes
         reports[precision] = ParityReport(
-            outcome="broken" if subject.refused else "too_few" if few else "broken" if failed else "passed",
+            outcome=_outcome(subject, seen, measured.values()),
             precision=precision,
             kind=pictures.kind,
             images=len(seen.model),
@@ -146,9 +144,22 @@ def measure_parity(
             refused=subject.refused,
             skipped=skipped,
             vocabulary=reference.vocabulary,
-            bytes={"model": reference.bytes, "export": size},
+            bytes={"model": reference.bytes, "export": _bytes(bundle, precision)},
         )
     return reports
+
+
+def _outcome(subject: _Subject, seen: _Seen, measured: Iterable[EngineParity]) -> Outcome:
+    """Return what came out: a refusal needs no images to count, a bound does."""
+    if subject.refused:
+        return "broken"
+    if len(seen.model) < FEWEST_IMAGES or len(set(seen.photographs)) < FEWEST_PHOTOGRAPHS:
+        return "too_few"
+    return "broken" if any(engine.broken for engine in measured) else "passed"
+
+
+def _bytes(bundle: Bundle, precision: Precision) -> int:
+    return bundle.manifest.files[bundle.manifest.image_encoders[precision]].bytes
 
 
 def _measured(

@@ -86,6 +86,7 @@ class _View:
 
     @classmethod
     def of(cls, model: onnx.ModelProto) -> _View:
+        """Look at a graph."""
         constants = {tensor.name: tensor for tensor in model.graph.initializer}
         producers: dict[str, onnx.NodeProto] = {}
         consumers: dict[str, list[tuple[onnx.NodeProto, int]]] = {}

@@ -1,6 +1,6 @@
 """Is an import what its library says? From the library's own preprocessing and tokenizer to ours, and on to the graphs.
 
-Stage 0 is the library: an image file and a text through its own code. Stage 1 is its network on our pixels and our tokens,
+Stage 0 is the library: a decoded image and a text through its own code. Stage 1 is its network on our pixels and our tokens,
 stage 2 the ONNX graphs. Only 0 to 1 sees a wrong contract; where it does, the contract's fields are varied one at a time,
 and the variation that helps most names what is wrong.
 """
@@ -19,7 +19,7 @@ from edgezsl.compile.progress import Progress
 from edgezsl.compile.worst import Gallery
 from edgezsl.contract import Interpolation, Resize
 from edgezsl.encoders.model import IMAGE_ENCODER
-from edgezsl.encoders.modules import IDS, MASK
+from edgezsl.encoders.modules import IDS
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from edgezsl.runtime.text import tokenizer_from
@@ -138,19 +138,19 @@ class Stage:
     """The network on the library's pixels and on ours.
 
     Attributes:
-        library: Embeddings `(N, D)`.
+        theirs: Embeddings `(N, D)`.
         ours: Embeddings `(N, D)`.
         worst: The images on which they differ most.
     """
 
-    library: NDArray[np.float32]
+    theirs: NDArray[np.float32]
     ours: NDArray[np.float32]
     worst: tuple[WorstImage, ...]
 
     @property
     def figures(self) -> dict[str, float]:
         """How near they are."""
-        found = agreement_figures(self.library, self.ours)
+        found = agreement_figures(self.theirs, self.ours)
         return {"preprocessing_mean": found["cosine_mean"], "preprocessing_centred": found["centred_mean"]}
 
     @property
@@ -250,23 +250,17 @@ def _texts(text: TextSide, files: Mapping[str, bytes]) -> dict[str, float]:
     if any(one.shape[1] != text.length for one in ours):
         return {"texts_of_other_tokens": float(np.mean(other)), "texts_worst": 0.0}
     both = [
-        np.concatenate([_run(text.encoder, *_with_mask(text, ids)) for ids in rows])
-        for rows in ([row[None] for row in library], ours)
+        np.concatenate([_run(text.encoder, ids) for ids in rows]) for rows in ([row[None] for row in library], ours)
     ]
-    names = (IDS, MASK)
     return {
         "texts_of_other_tokens": float(np.mean(other)),
         "texts_worst": float(cosines(*both).min()),
         "text_graph_difference": _difference(
-            lambda ids: _run(text.encoder, *_with_mask(text, ids)),
-            lambda ids: _graph(files[TEXT_ENCODER], dict(zip(names, _with_mask(text, ids), strict=False))),
+            lambda ids: _run(text.encoder, ids),
+            lambda ids: _graph(files[TEXT_ENCODER], {IDS: ids}),
             library,
         ),
     }
-
-
-def _with_mask(text: TextSide, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-    return (ids, np.ones_like(ids)) if text.attends else (ids,)
 
 
 def _suspect(source: SourceModel, pictures: Sequence[Picture]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgezsl.contract import CHANNELS
-from edgezsl.errors import ModelError, Place, missing_extra, shown
+from edgezsl.errors import ModelError, Place, first_line, missing_extra, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def load_graph(data: bytes, file: str) -> onnx.ModelProto:
     try:
         package.checker.check_model(model, full_check=True)
     except (package.checker.ValidationError, package.shape_inference.InferenceError) as cause:
-        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        reason = first_line(cause)
         what = "this is not an ONNX file" if not model.graph.node else "this is no valid ONNX graph"
         code = "bad_graph" if model.graph.node else "not_onnx"
         raise ModelError(f"{what} ({reason})", code=code, where=place, hint=_EXPORT_AGAIN) from cause

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edgezsl.encoders.source_model import SourceModel
 
-IDS, MASK, TEXT_EMBEDDING = "input_ids", "attention_mask", "text_embedding"
+IDS, TEXT_EMBEDDING = "input_ids", "text_embedding"
 
 
 def module_files(source: SourceModel, *, opset: int) -> dict[str, bytes]:
@@ -36,8 +36,7 @@ def module_files(source: SourceModel, *, opset: int) -> dict[str, bytes]:
     files = {IMAGE_ENCODER: graph}
     if text is not None:
         ids = text.tokenize(["a photo of a cat."])
-        examples, inputs = ([ids, torch.ones_like(ids)], [IDS, MASK]) if text.attends else ([ids], [IDS])
-        files[TEXT_ENCODER] = module_graph(text.encoder, examples, inputs=inputs, output=TEXT_EMBEDDING, opset=opset)
+        files[TEXT_ENCODER] = module_graph(text.encoder, [ids], inputs=[IDS], output=TEXT_EMBEDDING, opset=opset)
         files[TOKENIZER] = text.tokenizer
     return files
 

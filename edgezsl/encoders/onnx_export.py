@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from edgezsl.encoders.graph import graph_bytes, load_graph, opset_of, stripped
-from edgezsl.errors import ModelError
+from edgezsl.errors import ModelError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +48,7 @@ def module_graph(
         with _quiet(), _plain_attention(), torch.no_grad():
             data = export(module, tuple(examples), list(inputs), output, opset)
     except (RuntimeError, ValueError, TypeError, torch.onnx.OnnxExporterError) as cause:
-        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        reason = first_line(cause)
         raise ModelError(
             f"PyTorch cannot export {output!r} to opset {opset} ({reason})",
             code="not_exportable",

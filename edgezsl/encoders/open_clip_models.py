@@ -18,13 +18,14 @@ from edgezsl.encoders.source_model import (
     TextEmbeddings,
     TextSide,
     UnitEmbeddings,
+    embedding_dim,
     licence_of_card,
     triple,
     weights_digest,
 )
 from edgezsl.encoders.tokenizer_file import fixed_length
 from edgezsl.encoders.torchvision_import import import_torchvision
-from edgezsl.errors import ModelError, Place, missing_extra, shown
+from edgezsl.errors import ModelError, Place, first_line, missing_extra, shown
 from edgezsl.manifest import Licence
 from edgezsl.records import parse_json
 
@@ -87,7 +88,7 @@ def source_from_open_clip(
         contract=contract,
         space=EmbeddingSpace(
             id=digest,
-            dim=_dim(encoder, contract),
+            dim=embedding_dim(encoder, contract),
             similarity="cosine",
             logit_scale=scale,
             logit_bias=0.0 if bias is None else float(bias),
@@ -170,21 +171,20 @@ def _contract(known: Any) -> InputContract:
     )
 
 
-def _dim(encoder: nn.Module, contract: InputContract) -> int:
-    import torch
-
-    with torch.no_grad():
-        return int(encoder(torch.zeros(1, 3, *contract.size)).shape[1])
-
-
 def _text_side(model: nn.Module, tokenizer: Any, templates: tuple[str, ...]) -> TextSide:
     length = int(tokenizer.context_length)
-    cleaning = _CLEANINGS.get(getattr(tokenizer.clean_fn, "__name__", ""), "none")
+    cleaner = getattr(tokenizer.clean_fn, "__name__", "")
+    if cleaner not in _CLEANINGS:
+        raise ModelError(
+            f"its tokenizer cleans texts by {shown(cleaner)}", code="bad_tokenizer", expected=" or ".join(_CLEANINGS)
+        )
+    cleaning = _CLEANINGS[cleaner]
     if hasattr(tokenizer, "bpe_ranks"):
         merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
         data = clip_tokenizer_json(merges, length=length)
     else:
-        data = fixed_length(tokenizer.tokenizer.backend_tokenizer.to_str().encode(), length)
+        held = tokenizer.tokenizer
+        data = fixed_length(held.backend_tokenizer.to_str().encode(), length, pad_id=held.pad_token_id)
     encoder = TextEmbeddings(model, lambda held, ids: held.encode_text(ids)).eval()
 
     def tokenize(texts: Sequence[str]) -> Tensor:
@@ -248,7 +248,7 @@ def _built(open_clip: Any, name: str, called: str, settings: dict[str, Any]) -> 
     try:
         return cast("nn.Module", open_clip.create_model(name, **settings))
     except loading_errors() as cause:
-        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        reason = first_line(cause)
         raise _refuse(
             f"OpenCLIP cannot build the model ({reason})", called, "not_built", "weights of this model"
         ) from cause

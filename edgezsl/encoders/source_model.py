@@ -32,14 +32,12 @@ class TextSide:
     """How a model reads texts.
 
     Attributes:
-        encoder: Takes `input_ids (N, L)` int64, and where `attends` a mask of the same shape; gives `(N, A)`, not
-            normalised.
+        encoder: Takes `input_ids (N, L)` int64; gives `(N, A)`, not normalised.
         tokenizer: The bytes of a `tokenizer.json` that gives L ids for each text.
         cleaning: What is done to a text before that.
         templates: Prompt templates, each with `{}`.
         length: L.
         tokenize: The library's own way: n texts to `input_ids (n, L)` int64.
-        attends: Whether the encoder takes a mask.
     """
 
     encoder: nn.Module
@@ -48,7 +46,6 @@ class TextSide:
     templates: tuple[str, ...]
     length: int
     tokenize: Callable[[Sequence[str]], Tensor]
-    attends: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +63,7 @@ class SourceModel:
         preprocess: The library's own way: a PIL image to pixels `(3, h, w)`.
         text: How it reads texts, or None.
         licence: Terms of its weights.
-        as_loaded: The image encoder before it was re-parameterised, or None where that changes nothing.
+        as_loaded: The image encoder as its library loads it, before it is re-parameterised; None where it is not kept.
     """
 
     name: str
@@ -115,6 +112,12 @@ class TextEmbeddings(torch.nn.Module):
     def forward(self, input_ids: Tensor) -> Tensor:
         """Return embeddings `(N, A)` of `input_ids (N, L)`."""
         return self._encode(self.model, input_ids)
+
+
+def embedding_dim(encoder: nn.Module, contract: InputContract) -> int:
+    """Return D of an image encoder, by running it once."""
+    with torch.no_grad():
+        return int(encoder(torch.zeros(1, 3, *contract.size)).shape[1])
 
 
 def triple(values: Sequence[Any]) -> tuple[float, float, float]:

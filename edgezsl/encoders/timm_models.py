@@ -6,17 +6,22 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-
 from edgezsl.contract import EmbeddingSpace, InputContract
 from edgezsl.encoders.hub import loading_errors
-from edgezsl.encoders.source_model import SourceModel, UnitEmbeddings, licence_of_card, triple, weights_digest
+from edgezsl.encoders.source_model import (
+    SourceModel,
+    UnitEmbeddings,
+    embedding_dim,
+    licence_of_card,
+    triple,
+    weights_digest,
+)
 from edgezsl.encoders.torchvision_import import import_torchvision
-from edgezsl.errors import ModelError, Place, missing_extra, shown
+from edgezsl.errors import ModelError, Place, first_line, missing_extra, shown
 from edgezsl.manifest import Licence
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from edgezsl.contract import Interpolation
 
@@ -53,15 +58,13 @@ def source_from_timm(model: nn.Module, *, name: str, source: str = "", licence: 
         output="embedding",
     )
     encoder = UnitEmbeddings(model, _pooled).eval()
-    with torch.no_grad():
-        dim = int(encoder(torch.zeros(1, 3, height, width)).shape[1])
     return SourceModel(
         name=name,
         source=source or f"timm: {name}",
         recipe="convnet",
         image_encoder=encoder,
         contract=contract,
-        space=EmbeddingSpace(id=digest, dim=dim, similarity="cosine"),
+        space=EmbeddingSpace(id=digest, dim=embedding_dim(encoder, contract), similarity="cosine"),
         preprocess=timm.data.create_transform(**known, is_training=False),
         licence=licence or Licence(),
         as_loaded=loaded,
@@ -93,7 +96,7 @@ def load_timm(reference: str) -> SourceModel:
         weights = Path(path or _downloaded(timm, name))
         model: Any = timm.create_model(name, pretrained=False, checkpoint_path=str(weights))
     except loading_errors() as cause:
-        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        reason = first_line(cause)
         raise ModelError(
             f"the weights cannot be {'read' if path else 'fetched'} ({reason})",
             code="not_readable" if path else "not_reached",
@@ -116,8 +119,8 @@ def _downloaded(timm: Any, name: str) -> str:
     return str(hf_hub_download(repository, "model.safetensors"))
 
 
-def _pooled(model: Any, pixels: torch.Tensor) -> torch.Tensor:
-    return cast("torch.Tensor", model.forward_head(model.forward_features(pixels), pre_logits=True))
+def _pooled(model: Any, pixels: Tensor) -> Tensor:
+    return cast("Tensor", model.forward_head(model.forward_features(pixels), pre_logits=True))
 
 
 def _timm() -> Any:

@@ -31,11 +31,11 @@ def import_torchvision() -> None:
             raise
     else:
         return
-    import torch
+    from torch import library as operators
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
-    make_library: Any = torch.library.Library  # torch types neither it nor its methods
+    make_library: Any = operators.Library  # PyTorch types neither it nor its methods
     library = make_library("torchvision", "FRAGMENT")
     for operator in _MISSING:
         library.define(operator + _SIGNATURE)

@@ -1,4 +1,4 @@
-"""Models of Hugging Face transformers: CLIP, TinyCLIP, SigLIP, SigLIP2, MetaCLIP 2. The only module that imports it.
+"""Models of Hugging Face transformers: CLIP, TinyCLIP, SigLIP, MetaCLIP 2. The only module that imports it.
 
 SigLIP's texts are padded to the length that it was trained with, and its probabilities are sigmoids: both come from the
 model's own configuration (Zhai et al., "Sigmoid loss for language image pre-training", 2023).
@@ -9,8 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-
 from edgezsl.contract import EmbeddingSpace, InputContract
 from edgezsl.encoders.hub import loading_errors
 from edgezsl.encoders.source_model import (
@@ -18,13 +16,14 @@ from edgezsl.encoders.source_model import (
     TextEmbeddings,
     TextSide,
     UnitEmbeddings,
+    embedding_dim,
     licence_of_card,
     triple,
     weights_digest,
 )
 from edgezsl.encoders.tokenizer_file import fixed_length
 from edgezsl.encoders.torchvision_import import import_torchvision
-from edgezsl.errors import ModelError, Place, missing_extra, shown
+from edgezsl.errors import ModelError, Place, first_line, missing_extra, shown
 from edgezsl.manifest import Licence
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from edgezsl.contract import Interpolation
 
-KINDS = ("clip", "siglip", "siglip2", "metaclip_2")
+KINDS = ("clip", "siglip", "metaclip_2")  # SigLIP 2 of one image size calls itself siglip
 _FILTERS: Mapping[int, Interpolation] = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # PIL's numbers
 _CARD = "README.md"
 
@@ -52,7 +51,7 @@ def source_from_transformers(
     """Return a constructed CLIP-like model of transformers as a source.
 
     Args:
-        model: A `CLIPModel`, `SiglipModel`, `Siglip2Model` or `MetaClip2Model`.
+        model: A `CLIPModel`, `SiglipModel` or `MetaClip2Model`.
         name: What people call it.
         image_processor: Its image processor.
         tokenizer: Its tokenizer, with a tokenizers backend, or None for a model that is used by pictures alone.
@@ -75,8 +74,6 @@ def source_from_transformers(
 
     encoder = UnitEmbeddings(model, lambda m, pixels: _pooled(m.get_image_features(pixel_values=pixels))).eval()
     contract = _contract(image_processor.to_dict(), name)
-    with torch.no_grad():
-        dim = int(encoder(torch.zeros(1, 3, *contract.size)).shape[1])
     return SourceModel(
         name=name,
         source=source or f"transformers: {name}",
@@ -85,7 +82,7 @@ def source_from_transformers(
         contract=contract,
         space=EmbeddingSpace(
             id=weights_digest(image_side),
-            dim=dim,
+            dim=embedding_dim(encoder, contract),
             similarity="cosine",
             logit_scale=held.logit_scale.exp().item(),
             logit_bias=0.0 if bias is None else bias.item(),
@@ -120,7 +117,7 @@ def load_transformers(reference: str) -> SourceModel:
         processor = transformers.AutoImageProcessor.from_pretrained(reference, **settings)
         tokenizer = transformers.AutoTokenizer.from_pretrained(reference, **settings)
     except loading_errors() as cause:
-        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        reason = first_line(cause)
         raise ModelError(
             f"the model cannot be {'read' if folder else 'fetched'} ({reason})",
             code="not_readable" if folder else "not_reached",
@@ -180,6 +177,12 @@ def _contract(known: Mapping[str, Any], name: str) -> InputContract:
 
 
 def _text_side(model: Any, tokenizer: Any, templates: tuple[str, ...]) -> TextSide:
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise ModelError(
+            f"its {type(tokenizer).__name__} is no file of the package tokenizers",
+            code="bad_tokenizer",
+            expected="a tokenizer.json beside the weights",
+        )
     length = int(model.config.text_config.max_position_embeddings)
     data = fixed_length(tokenizer.backend_tokenizer.to_str().encode(), length, pad_id=tokenizer.pad_token_id)
     encoder = TextEmbeddings(model, lambda m, ids: _pooled(m.get_text_features(input_ids=ids))).eval()

@@ -158,12 +158,16 @@ def bench(subjects: Sequence[Subject], *, runs: int, classes: int) -> Iterator[i
         raise InputError(f"{shown(twice)} is to be timed twice", code="named_twice", hint=hint)
     stages = _stages(subjects, classes)
     taken: dict[tuple[str, str], list[float]] = {key: [] for key in stages}
-    for round_number in range(WARM_UP + runs):
-        for key, run in stages.items():
-            start = time.perf_counter()
-            run()
-            taken[key].append((time.perf_counter() - start) * 1000)
-        yield round_number + 1
+    try:
+        for round_number in range(WARM_UP + runs):
+            for key, run in stages.items():
+                start = time.perf_counter()
+                run()
+                taken[key].append((time.perf_counter() - start) * 1000)
+            yield round_number + 1
+    finally:
+        for subject in subjects:
+            subject.engine.close()
     firsts: dict[str, float] = {}
     timings = []
     for (kind, name), values in taken.items():
@@ -171,8 +175,6 @@ def bench(subjects: Sequence[Subject], *, runs: int, classes: int) -> Iterator[i
         share, least = p50 / firsts.setdefault(kind, p50), min(values[WARM_UP:])
         stage = f"{kind}: {name}"
         timings.append(Timing(stage, round(p50, 3), round(p95, 3), round(least, 3), runs, round(share, 3)))
-    for subject in subjects:
-        subject.engine.close()
     yield BenchReport(
         machine=f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}",
         cpu_features=cpu_features(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgezsl.errors import EngineError, Place, missing_extra
+from edgezsl.errors import EngineError, Place, first_line, missing_extra
 from edgezsl.runtime.engine import check_pixels, check_tensor_names, run_in_batches
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class OnnxGraph:
         self._session = None
 
     def _refused(self, what: str, code: str, cause: Exception) -> EngineError:
-        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        reason = first_line(cause)
         return EngineError(f"{what} ({reason})", code=code, where=Place(self._file))
 
 

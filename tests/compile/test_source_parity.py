@@ -20,7 +20,7 @@ from edgezsl.errors import ParityError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from tests.documents import Page
-from tests.encoders.sources import clip_tokenizer, open_clip, preprocessing, small_clip, tiny_clip
+from tests.encoders.sources import clip_tokenizer, mobile_clip_source, preprocessing, small_clip, tiny_clip_source
 from tests.factories import finished
 
 from edgezsl.encoders.open_clip_models import source_from_open_clip  # isort: skip  # after sources.py made open_clip importable
@@ -108,7 +108,7 @@ def test_a_graph_that_says_something_else_is_seen(source, files, pictures):
     assert parity.suspect == ""
 
 
-def test_a_filter_that_opencv_has_not_is_computed_exactly(pictures):
+def test_a_bilinear_contract_holds(pictures):
     bilinear = source_from_open_clip(small_clip(), name="small", preprocess=preprocessing(interpolation="bilinear"))
     contract, stage = finished(fitted_contract(bilinear, pictures))[0]
     assert stage.holds
@@ -140,21 +140,9 @@ def difference(module, data, name, rows):
     return float(np.abs(expected - found / np.linalg.norm(found, axis=1, keepdims=True)).max())
 
 
-def mobile_clip():
-    torch.manual_seed(0)
-    tag = open_clip.get_pretrained_cfg("MobileCLIP2-S0", "dfndr2b")
-    fields = {key: tag[key] for key in ("mean", "std", "interpolation", "resize_mode")}
-    model = open_clip.create_model("MobileCLIP2-S0", force_preprocess_cfg=fields)
-    return source_from_open_clip(model, name="MobileCLIP2-S0", tokenizer=open_clip.get_tokenizer("MobileCLIP2-S0"))
-
-
-def tiny():
-    model = tiny_clip()
-    return source_from_open_clip(model, name="TinyCLIP", preprocess=preprocessing(size=224), tokenizer=clip_tokenizer())
-
-
 @pytest.mark.parametrize(
-    ("build", "opset", "family"), [(tiny, 17, "vit"), (tiny, 18, "vit"), (mobile_clip, 17, "fastvit")]
+    ("build", "opset", "family"),
+    [(tiny_clip_source, 17, "vit"), (tiny_clip_source, 18, "vit"), (mobile_clip_source, 17, "fastvit")],
 )
 def test_a_whole_architecture_goes_round(tmp_path, build, opset, family):
     source = build()

@@ -21,7 +21,7 @@ from edgezsl.encoders.transformers_models import source_from_transformers
 from edgezsl.errors import ParityError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
-from tests.encoders.sources import clip_tokenizer, open_clip, preprocessing, tiny_clip
+from tests.encoders.sources import clip_tokenizer, mobile_clip_source, open_clip, tiny_clip_source
 
 transformers = pytest.importorskip("transformers")
 timm = pytest.importorskip("timm")
@@ -32,20 +32,6 @@ session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProv
 numpy.save(sys.argv[3], session.run(None, {session.get_inputs()[0].name: numpy.load(sys.argv[2])})[0])
 print(onnxruntime.__version__)
 """
-
-
-def tinyclip():
-    return source_from_open_clip(
-        tiny_clip(), name="TinyCLIP-8M-16", preprocess=preprocessing(size=224), tokenizer=clip_tokenizer()
-    )
-
-
-def mobileclip():
-    torch.manual_seed(0)
-    tag = open_clip.get_pretrained_cfg("MobileCLIP2-S0", "dfndr2b")
-    fields = {key: tag[key] for key in ("mean", "std", "interpolation", "resize_mode")}
-    model = open_clip.create_model("MobileCLIP2-S0", force_preprocess_cfg=fields)
-    return source_from_open_clip(model, name="MobileCLIP2-S0", tokenizer=open_clip.get_tokenizer("MobileCLIP2-S0"))
 
 
 def vit_b_32():
@@ -66,7 +52,7 @@ def mobilenet_v3():
     return source_from_timm(timm.create_model("mobilenetv3_large_100"), name="mobilenetv3_large_100")
 
 
-@pytest.fixture(scope="module", params=[tinyclip, mobileclip, vit_b_32, siglip_b_16, mobilenet_v3])
+@pytest.fixture(scope="module", params=[tiny_clip_source, mobile_clip_source, vit_b_32, siglip_b_16, mobilenet_v3])
 def imported(request, tmp_path_factory):
     source = request.param()
     folder = tmp_path_factory.mktemp(source.name)

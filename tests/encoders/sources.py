@@ -8,6 +8,7 @@ import logging
 import pytest
 import torch
 
+from edgezsl.encoders.open_clip_models import source_from_open_clip
 from edgezsl.encoders.torchvision_import import import_torchvision
 
 import_torchvision()
@@ -51,3 +52,19 @@ def tiny_clip():
 def clip_tokenizer():
     """Return CLIP's tokenizer, which lies in the package."""
     return open_clip.get_tokenizer("ViT-B-32")
+
+
+def tiny_clip_source():
+    """Return TinyCLIP as a source."""
+    return source_from_open_clip(
+        tiny_clip(), name="TinyCLIP-8M-16", preprocess=preprocessing(size=224), tokenizer=clip_tokenizer()
+    )
+
+
+def mobile_clip_source():
+    """Return MobileCLIP2-S0 as a source, its architecture whole, with the contract of its pretrained tag."""
+    torch.manual_seed(0)
+    tag = open_clip.get_pretrained_cfg("MobileCLIP2-S0", "dfndr2b")
+    fields = {key: tag[key] for key in ("mean", "std", "interpolation", "resize_mode")}
+    model = open_clip.create_model("MobileCLIP2-S0", force_preprocess_cfg=fields)
+    return source_from_open_clip(model, name="MobileCLIP2-S0", tokenizer=open_clip.get_tokenizer("MobileCLIP2-S0"))

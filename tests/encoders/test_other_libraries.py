@@ -83,6 +83,16 @@ def test_equal_weights_are_one_space_and_others_are_not():
     assert convnet().space.id == convnet().space.id != other.space.id
 
 
+def test_a_tokenizer_that_is_no_file_of_tokenizers_is_refused():
+    config = transformers.CLIPConfig(vision_config=VISION, text_config=TEXT, projection_dim=32)
+    processor = transformers.CLIPImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64})
+    with pytest.raises(ModelError, match="object is no file") as caught:
+        source_from_transformers(
+            transformers.CLIPModel(config), name="clip", image_processor=processor, tokenizer=object()
+        )
+    assert caught.value.code == "bad_tokenizer"
+
+
 def test_a_model_of_another_kind_is_refused():
     config = transformers.ViTConfig(**VISION)
     with pytest.raises(ModelError, match="'vit'") as caught:
