@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.contract import LARGEST_SCALE, EmbeddingSpace, InputContract
 from edgezsl.errors import BundleError, Place, shown
 from edgezsl.records import Fields
 from edgezsl.sealed import FILE_NAME, FileEntry, read_entries
@@ -55,6 +55,8 @@ class Semantics:
         token_limit: The most tokens of a text, special tokens included; 0 where there is no limit.
         text_cleaning: What is done to a text before the tokenizer (`edgezsl.runtime.text_cleaning`).
         example_bias: The bias of a class given by pictures; `half_squared_norm` is `-½‖μ‖²` (docs/classes-file.md).
+        example_penalty: What a class given by pictures loses of its score besides, so that it does not win against words
+            for being a picture.
     """
 
     kinds: tuple[SemanticKind, ...]
@@ -63,6 +65,7 @@ class Semantics:
     token_limit: int = 0
     text_cleaning: TextCleaning = "none"
     example_bias: ExampleBias = "none"
+    example_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         offered = get_args(SemanticKind)
@@ -77,6 +80,9 @@ class Semantics:
         if ("attributes" in self.kinds) != bool(self.attributes):
             message = f"the kinds {shown(self.kinds)} with {len(self.attributes)} attributes"
             raise _refuse("semantics.attributes", message, "names if and only if the kind 'attributes' is offered")
+        if not 0 <= self.example_penalty <= LARGEST_SCALE:
+            message = f"the example penalty is {self.example_penalty}"
+            raise _refuse("semantics.example_penalty", message, f"from 0 to {LARGEST_SCALE}")
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Semantics:
@@ -92,6 +98,7 @@ class Semantics:
             token_limit=fields.count("token_limit"),
             text_cleaning=fields.one_of("text_cleaning", get_args(TextCleaning)),
             example_bias=fields.one_of("example_bias", get_args(ExampleBias)),
+            example_penalty=fields.number("example_penalty", 0.0),
         )
         fields.done()
         return semantics

@@ -12,13 +12,15 @@ from torch import nn
 from torch.nn import functional
 
 from edgezsl.bundle import SEMANTIC_MAP, TOKEN_TABLE, TOKENIZER
-from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.contract import EmbeddingSpace
 from edgezsl.encoders.graph import with_full_weights, with_half_weights
 from edgezsl.encoders.model import IMAGE_ENCODER, ModelFacts
 from edgezsl.encoders.onnx_export import module_graph
 from edgezsl.manifest import Licence, Semantics
 from edgezsl.records import sha256_hex
 from edgezsl.runtime.token_table import table_bytes
+from edgezsl.zsl.alignment import CentredEncoder
+from edgezsl.zsl.recipe import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +29,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from edgezsl.compile.recipe import Recipe
+    from edgezsl.zsl.alignment import Alignment
     from edgezsl.zsl.open_vocabulary import TrainedModel
     from edgezsl.zsl.recipe import TrainingRecipe
-
-INPUT, OUTPUT = "image", "embedding"
 
 
 class _Map(nn.Module):
@@ -44,20 +45,6 @@ class _Map(nn.Module):
         return functional.normalize(self.layers(semantics), dim=1)
 
 
-def contract_of(training: TrainingRecipe) -> InputContract:
-    """Return how frames become the pixels that the visual encoder was trained on."""
-    return InputContract(
-        size=(training.side, training.side),
-        resize="shortest_edge_crop",
-        interpolation="area",
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        dtype="float32",
-        input=INPUT,
-        output=OUTPUT,
-    )
-
-
 def model_files(trained: TrainedModel, recipe: Recipe, training: TrainingRecipe, tokenizer: Any) -> dict[str, bytes]:
     """Return the files of the model directory: float weights as float16, the token table as int8.
 
@@ -69,7 +56,8 @@ def model_files(trained: TrainedModel, recipe: Recipe, training: TrainingRecipe,
     """
     pixels = torch.zeros(1, 3, training.side, training.side)
     semantics = torch.zeros(1, training.class_side.width)
-    encoder = trained.encoder.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]  # its stub knows no memory format
+    contiguous = trained.encoder.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # its stub knows no memory format
+    encoder = CentredEncoder(contiguous, trained.alignment).eval()
     table, weights = trained.side.table.weight.detach().numpy(), trained.side.weights.numpy()
     return {
         IMAGE_ENCODER: with_half_weights(
@@ -90,7 +78,7 @@ def model_facts(
     recipe: Recipe,
     training: TrainingRecipe,
     *,
-    means: tuple[NDArray[np.floating], NDArray[np.floating]] | None,
+    alignment: Alignment,
     seen: Sequence[str],
     data: dict[str, str],
     licence: Licence,
@@ -101,20 +89,20 @@ def model_facts(
         files: The files of the model.
         recipe: What it was trained by.
         training: The same, its training.
-        means: Mean embedding of images and mean prototype of texts, `(D,)` each, or None.
+        alignment: How its images and words meet.
         seen: Names of the classes that it was trained on.
         data: Digests of what it was trained on.
         licence: Terms of use.
     """
     image_mean, text_mean = (
-        (tuple(float(value) for value in mean.round(6)) for mean in means) if means else (None, None)
+        tuple(float(value) for value in mean.round(6)) for mean in (alignment.image_mean, alignment.text_mean)
     )
     schedule = training.schedule
     return ModelFacts(
         name=recipe.name,
         source=recipe.describes,
         recipe=recipe.name,
-        contract=contract_of(training),
+        contract=training.contract,
         space=EmbeddingSpace(
             id=sha256_hex(with_full_weights(files[IMAGE_ENCODER])),
             dim=training.dim,
@@ -123,7 +111,7 @@ def model_facts(
             image_mean=image_mean,
             text_mean=text_mean,
         ),
-        semantics=Semantics(kinds=("words", "examples", "vector")),
+        semantics=Semantics(kinds=("words", "examples", "vector"), example_penalty=alignment.example_penalty),
         method="distillation",
         hyper_parameters={
             "seed": training.seed,

@@ -102,7 +102,7 @@ def _write(trained: TrainedModel, settings: TrainingSettings, recipe: Recipe, tr
         files,
         recipe,
         training,
-        means=(trained.image_mean, trained.text_mean),
+        alignment=trained.alignment,
         seen=[*dict.fromkeys(wordnet.synsets[one].names[0] for one in trained.known)],
         data={str(path): file_digest(settings.data / path) for path in (*named, *packed)},
         licence=LICENCE,

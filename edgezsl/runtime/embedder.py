@@ -213,9 +213,10 @@ class ClassEmbedder:
             mean = unit(np.mean([unit(embedding) for embedding in embeddings], axis=0))
         shift = space.example_shift
         vector = self._finished(mean if shift is None else mean + shift, entry)
-        halved = self.bundle.manifest.semantics.example_bias == "half_squared_norm"
-        bias = -0.5 * float(vector @ vector) if halved and space.similarity == "dot" else 0.0
-        return ClassRow(entry.name, vector, bias)
+        semantics = self.bundle.manifest.semantics
+        halved = semantics.example_bias == "half_squared_norm" and space.similarity == "dot"
+        bias = -0.5 * float(vector @ vector) if halved else 0.0
+        return ClassRow(entry.name, vector, bias - semantics.example_penalty)
 
     def _image_engine(self) -> Engine:
         if self._engine is None:

@@ -83,17 +83,18 @@ def _sole_class(prototypes: ClassPrototypes) -> list[Finding]:
 
 
 def _odd_thresholds(class_file: ClassFile, prototypes: ClassPrototypes) -> list[Finding]:
-    if prototypes.space.similarity != "cosine" or prototypes.bias.any():
+    if prototypes.space.similarity != "cosine":
         return []
+    largest = 1 + float(np.abs(prototypes.bias).max())
     named: list[tuple[str, float | None, int | None]] = [
         ("reject", class_file.reject, None),
         *((f"the threshold of {shown(e.name)}", e.threshold, e.at("threshold").line) for e in class_file.entries),
     ]
     hint = "read scores off `edgezsl run` and choose between them"
     return [
-        Finding("odd_threshold", line, f"{what} is {value}: a cosine lies between -1 and 1", hint)
+        Finding("odd_threshold", line, f"{what} is {value}: scores lie between {-largest:.3g} and {largest:.3g}", hint)
         for what, value, line in named
-        if value is not None and abs(value) > 1
+        if value is not None and abs(value) > largest
     ]
 
 

@@ -21,7 +21,9 @@ from edgezsl.encoders.compact import CompactEncoder
 from edgezsl.encoders.minilm import SentenceEncoder
 from edgezsl.errors import InputError, Place
 from edgezsl.files import write_durably
+from edgezsl.preprocess import Preprocessor
 from edgezsl.records import sha256_hex
+from edgezsl.zsl.alignment import Alignment, Words, embed_learned, embed_photographs
 from edgezsl.zsl.distill import Distiller, Stage, TeacherSpace, known_targets
 from edgezsl.zsl.sentences import Sentences
 from edgezsl.zsl.teacher import Teacher, TeacherAnswers
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from edgezsl.data.images import ImageSet
     from edgezsl.zsl.distill import Schedule
     from edgezsl.zsl.recipe import ImageSource, TrainingRecipe
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 _SAMPLE = 8192  # crops by which the space is fitted
 _EVERY = 200  # steps between checkpoints
 _ILSVRC = "ilsvrc1k"
-_MEAN_BATCHES, _MEAN_BATCH = 16, 64
-_MEAN_FIRST = 1 << 40  # a step that no schedule reaches
 _FOLDS = 5  # of the photographs, when classes are left out
 
 
@@ -70,20 +68,18 @@ class TrainedModel:
     """An open-vocabulary model.
 
     Attributes:
-        encoder: Pixels `(N, 3, S, S)` to unit embeddings `(N, D)`.
+        encoder: Pixels `(N, 3, S, S)` to unit embeddings `(N, D)`, not centred.
         side: Token ids to unit prototypes.
         known: Ids of the classes whose rows it was trained on.
         space: Where it embeds.
-        image_mean: `(D,)`: the mean embedding of the images, each set in equal parts.
-        text_mean: `(D,)`: the mean prototype of the names with a visual vector.
+        alignment: How images and words meet.
     """
 
     encoder: CompactEncoder
     side: TableSide
     known: tuple[str, ...]
     space: TeacherSpace
-    image_mean: NDArray[np.float32]
-    text_mean: NDArray[np.float32]
+    alignment: Alignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +140,12 @@ class Training:
             pool.answers(_SAMPLE), self._classifier, self._bias, dim=self._recipe.dim, power=self._recipe.row_power
         )
         encoder = yield from self._visual_encoder(space, pool)
-        side, text_mean = yield from self._class_side(space)
-        image_mean = mean_embedding(encoder, pool, self._recipe.side)
-        yield TrainedModel(encoder, side, self.known, space, image_mean, text_mean)
+        side, words = yield from self._class_side(space)
+        preprocess = Preprocessor(self._recipe.contract)
+        learned = embed_learned(encoder, sets, preprocess)
+        photographs = embed_photographs(encoder, sets, preprocess)
+        alignment = Alignment.fit(learned, photographs, words, seed=self._recipe.seed)
+        yield TrainedModel(encoder, side, self.known, space, alignment)
 
     def _visual_encoder(self, space: TeacherSpace, pool: CropPool) -> Generator[TrainingStep, None, CompactEncoder]:
         torch.manual_seed(self._recipe.seed)
@@ -160,7 +159,7 @@ class Training:
         encoder.eval()
         return encoder
 
-    def _class_side(self, space: TeacherSpace) -> Generator[TrainingStep, None, tuple[TableSide, NDArray[np.float32]]]:
+    def _class_side(self, space: TeacherSpace) -> Generator[TrainingStep, None, tuple[TableSide, Words]]:
         sentences = Sentences(self._work / "sentences", SentenceEncoder())
         wordnet = WordNet.read(self._wordnet)
         vocabulary = yield from self._vocabulary(wordnet, sentences)
@@ -181,9 +180,11 @@ class Training:
                     yield TrainingStep("class side", step, schedule.steps)
             write_durably(kept, save(side.state_dict()))
         side.eval()
-        visual = [of_name[0] for of_name in tokens[len(vocabulary.nodes) :]]
+        place = {node: number for number, node in enumerate(vocabulary.nodes)}
+        everyday = [of_name[0] for of_name in tokens[len(vocabulary.nodes) :]]
         with torch.no_grad():
-            return side, side(side.semantics(visual)).mean(0).numpy()
+            semantics = torch.stack([side.semantics(tokens[place[one]]).mean(0) for one in self.known])
+            return side, Words(side(semantics).numpy(), side(side.semantics(everyday)).mean(0).numpy())
 
     def _vocabulary(self, wordnet: WordNet, sentences: Sentences) -> Generator[TrainingStep, None, Vocabulary]:
         for done, total, vocabulary in read_vocabulary(self._recipe, self._data, wordnet, sentences):
@@ -226,14 +227,3 @@ class Training:
             targets=known_targets([images.labels[number] for number in kept], self.known if source.learned else ()),
             share=source.share,
         )
-
-
-def mean_embedding(encoder: CompactEncoder, pool: CropPool, side: int) -> NDArray[np.float32]:
-    """Return the mean embedding `(D,)` of a sample of crops, drawn as for training."""
-    rows = []
-    with torch.no_grad():
-        for step in range(_MEAN_BATCHES):
-            crops = torch.from_numpy(pool.batch(_MEAN_FIRST + step, _MEAN_BATCH, side).crops)
-            rows.append(encoder(crops.permute(0, 3, 1, 2).float() / 127.5 - 1).mean(0))
-    mean: NDArray[np.float32] = torch.stack(rows).mean(0).numpy()
-    return mean

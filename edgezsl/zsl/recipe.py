@@ -7,6 +7,7 @@ from dataclasses import fields as dataclass_fields
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from edgezsl.contract import InputContract
 from edgezsl.data.crops import CropLaw
 from edgezsl.errors import RecipeError, shown
 from edgezsl.zsl.distill import Schedule, Stage
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from edgezsl.records import Fields
 
 LABELS = ("file_name", "none")
+INPUT, OUTPUT = "image", "embedding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,20 @@ class TrainingRecipe:
     schedule: Schedule
     left_out_share: float
     class_side: TableSchedule
+
+    @property
+    def contract(self) -> InputContract:
+        """How frames become the pixels that the visual encoder is trained on."""
+        return InputContract(
+            size=(self.side, self.side),
+            resize="shortest_edge_crop",
+            interpolation="area",
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            dtype="float32",
+            input=INPUT,
+            output=OUTPUT,
+        )
 
     @classmethod
     def from_fields(cls, fields: Fields) -> TrainingRecipe:

@@ -18,6 +18,7 @@ from edgezsl.manifest import Licence
 from edgezsl.records import Fields
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from edgezsl.runtime.text import SemanticCache
+from edgezsl.zsl.alignment import Alignment
 from edgezsl.zsl.open_vocabulary import TrainedModel
 from edgezsl.zsl.recipe import TrainingRecipe
 from edgezsl.zsl.token_table import TableSide
@@ -54,22 +55,26 @@ def trained(training):
     rows = np.random.default_rng(0).standard_normal((len(WORDS), WIDTH))
     side = TableSide(rows, np.ones(len(WORDS)), DIM, training.class_side).eval()
     mean = np.full(DIM, 0.01, np.float32)
-    return TrainedModel(encoder.eval(), side, ("n1",), None, mean, -mean)
+    shift = np.eye(DIM, dtype=np.float32)[0]
+    return TrainedModel(encoder.eval(), side, ("n1",), None, Alignment(10 * mean, shift, mean, -mean, 0.25))
 
 
 @pytest.fixture(scope="module")
 def model(trained, recipe, training, tmp_path_factory):
     files = model_files(trained, recipe, training, tokenizer())
-    means = (trained.image_mean, trained.text_mean)
-    facts = model_facts(files, recipe, training, means=means, seen=["cat"], data={}, licence=Licence("Apache-2.0"))
+    facts = model_facts(
+        files, recipe, training, alignment=trained.alignment, seen=["cat"], data={}, licence=Licence("Apache-2.0")
+    )
     return Model.write(tmp_path_factory.mktemp("model") / "model", facts, files)
 
 
-def test_the_graph_says_what_the_module_says(model, trained):
+def test_the_graph_says_what_the_encoder_says_centred_and_without_the_domain_shift(model, trained):
     pixels = torch.rand(3, 3, 64, 64) * 2 - 1
     graph = OnnxGraph(model.read(IMAGE_ENCODER), file="encoder", threads=1)
     with torch.no_grad():
-        expected = trained.encoder(pixels).numpy()
+        expected = trained.encoder(pixels).numpy() - 0.1
+    expected[:, 0] = 0  # the domain shift is the first direction
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     (got,) = graph.run({"image": pixels.numpy()})
     cosines = (got * expected).sum(axis=1)
     assert cosines.min() > 0.9999, "weights are stored as float16"
@@ -98,6 +103,7 @@ def test_the_tokenizer_adds_nothing(model):
 def test_the_files_are_those_of_a_model_by_words(model):
     assert {TOKEN_TABLE, TOKENIZER, SEMANTIC_MAP, IMAGE_ENCODER} == set(model.facts.files)
     assert model.facts.space.image_mean is not None
+    assert model.facts.semantics.example_penalty == 0.25
     assert model.facts.semantics.kinds == ("words", "examples", "vector")
 
 

@@ -279,6 +279,16 @@ def test_a_bias_of_the_semantic_map_is_the_bias_of_classes_by_words_or_attribute
     np.testing.assert_allclose(found.vectors[0], mapped(known("red")[0]), atol=1e-6)
 
 
+def test_classes_by_pictures_alone_lose_the_example_penalty(tmp_path, folder):
+    kinds = ("words", "attributes", "examples", "vector")
+    semantics = Semantics(kinds=kinds, attributes=ATTRIBUTES, example_penalty=0.125)
+    bundle = write_small_bundle(tmp_path / "bundle", semantics=semantics)
+    found = embed(
+        bundle, "- red\n- {name: sun, examples: [yellow.png]}\n- {name: up, vector: [1, 0, 0, 0, 0, 0]}", folder
+    )
+    assert found.bias.tolist() == [0, -0.125, 0]
+
+
 @pytest.mark.parametrize("example_bias", ["none", "half_squared_norm"])
 def test_in_a_dot_space_pictures_are_averaged_as_they_are(tmp_path, folder, example_bias):
     kinds = ("words", "attributes", "examples", "vector")

@@ -113,16 +113,20 @@ def test_a_threshold_that_no_cosine_reaches_is_named_with_its_line(embedder):
     assert codes(embedder, "reject: 1\nclasses: [red, blue]") == []
 
 
-@pytest.mark.parametrize("model", ["dot", "bias"])
-def test_where_scores_are_no_cosines_any_threshold_is_fine(tmp_path, model):
-    if model == "dot":
-        bundle = write_small_bundle(tmp_path / "bundle", space=small_space(similarity="dot"))
-    else:
-        manifest = small_manifest()
-        files = bundle_files(manifest) | {SEMANTIC_MAP: semantic_map(with_bias=True)}
-        bundle = Bundle.write(tmp_path / "bundle", manifest, files)
+def test_where_scores_are_no_cosines_any_threshold_is_fine(tmp_path):
+    bundle = write_small_bundle(tmp_path / "bundle", space=small_space(similarity="dot"))
     embedder = ClassEmbedder(bundle, SemanticCache(), threads=1)
     assert codes(embedder, "reject: 25\nclasses: [red, blue]") == []
+
+
+def test_a_bias_of_a_class_widens_what_a_threshold_may_be(tmp_path):
+    manifest = small_manifest()
+    files = bundle_files(manifest) | {SEMANTIC_MAP: semantic_map(with_bias=True)}
+    embedder = ClassEmbedder(Bundle.write(tmp_path / "bundle", manifest, files), SemanticCache(), threads=1)
+    assert codes(embedder, "reject: 1.2\nclasses: [red, blue]") == []
+    (found,) = findings(embedder, "reject: 25\nclasses: [red, blue]")
+    assert found.code == "odd_threshold"
+    assert "between -1.25 and 1.25" in found.message
 
 
 def test_what_is_refused_is_refused_by_lint_too(embedder):
