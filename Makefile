@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints/cpu.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints/cpu.txt --editable '.[dev]'
 	touch $@
 
-# What a device runs, and the photographs: no torch and no tool. BUNDLE=DIR names the model; there is no built-in one yet.
+# What a device runs, and the photographs: no torch and no tool. BUNDLE=DIR shows another model than the built-in one.
 demo:
 	@start=$$(date +%s) && $(MAKE) --no-print-directory $(DEMO_READY) && installed=$$(date +%s) && \
 	$(DEMO_BIN)/edgezsl demo --out build/demo.html $(if $(BUNDLE),--bundle '$(BUNDLE)') && \
@@ -60,6 +60,7 @@ $(SENTENCES): $(READY)
 builtin: $(SENTENCES)
 	$(BIN)/edgezsl train --recipe builtin --out edgezsl/builtin/model
 	$(BIN)/edgezsl export edgezsl/builtin/model --int8 --out edgezsl/builtin/bundle
+	mkdir -p build/builtin && mv edgezsl/builtin/bundle.report.* build/builtin
 
 reference: $(SENTENCES)
 	$(BIN)/python benchmarks/reference_bundle.py --out $(OUT)

@@ -155,7 +155,7 @@ def test_every_command_and_option_that_a_page_names_exists(page):
             if (*words, word) not in known:
                 break
             words.append(word)
-        asked = re.findall(r"(?<!\S)--?[a-z][a-z-]*", line)
+        asked = re.findall(r"(?<!\S)--?[a-z][a-z0-9-]*", line)
         assert words or asked or not re.match(r"edgezsl [a-z]", line), f"there is no command {line!r}"
         unknown = set(asked) - options(known[tuple(words)]) - options(known[()])
         assert not unknown, f"{line!r} has the options {unknown}"
@@ -384,7 +384,7 @@ def test_every_dependency_has_its_reason():
 
 
 def figures_of(results):
-    """Return every number in a file of results."""
+    """Return every number in a file of results, those in its notes too."""
     found = []
 
     def walk(value):
@@ -393,20 +393,30 @@ def figures_of(results):
                 walk(inner)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             found.append(float(value))
+        elif isinstance(value, str):
+            found.extend(float(number) for number in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", value))
 
-    walk(json.loads(results.read_text()))
+    walk({key: value for key, value in json.loads(results.read_text()).items() if key != "environment"})
     return found
 
 
-def test_every_figure_in_the_readme_was_measured_and_its_result_is_kept():
+CARD = ROOT / "edgezsl" / "builtin" / "README.md"
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "least"),
+    [(ROOT / "README.md", "Measured", 8), (CARD, "What it recognises", 12)],
+    ids=["README", "card"],
+)
+def test_every_figure_of_a_table_was_measured_and_its_result_is_kept(page, heading, least):
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in section(ROOT / "README.md", "Measured").splitlines()
+        for line in section(page, heading).splitlines()
         if line.startswith("|") and "benchmarks/results" in line
     ]
-    assert len(rows) >= 8
+    assert len(rows) >= least
     for what, measured, *_, source in rows:
-        found = figures_of(ROOT / LINK.search(source)[1])
+        found = figures_of(page.parent / LINK.search(source)[1])
         numbers = re.findall(r"\d+(?:\.\d+)?", measured)
         assert numbers, what
         for number in numbers:

@@ -38,22 +38,18 @@ classes:
     synonyms: [cup and saucer, tableware]
 """
 AFTER = """\
+# What fits no class by this much is none of these.
+reject: 0.16
 classes:
   # Finer words in place of cat, flower and building.
   - tabby cat
   - tiger
-  - name: dahlia
-    synonyms: [chrysanthemum]
-    descriptions: ["a round orange flower with many petals"]
-  - tulip
+  - dahlia
+  - daisy
   - name: pagoda
-    synonyms: [temple, Chinese palace]
-  - castle
-  - skyscraper
+    synonyms: [temple, tower]
+  - bridge
   # New.
-  - name: astronaut
-    synonyms: [space suit, uniform]
-    descriptions: ["a person in a space suit with a helmet"]
   - name: espresso
     descriptions: ["a cup of strong black coffee"]
   # No longer reported.
@@ -64,7 +60,7 @@ RIGHT_ANSWERS = {
     "a cat's face": ("cat", "tabby cat"),
     "an orange dahlia": ("flower", "dahlia"),
     "a Chinese pagoda": ("building", "pagoda"),
-    "an astronaut": (None, "astronaut"),
+    "an astronaut": (None, None),
     "a rocket": ("rocket", None),
     "a cup of coffee": (None, "espresso"),
 }
