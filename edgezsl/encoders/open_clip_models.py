@@ -43,6 +43,7 @@ _CLEANINGS: Mapping[str, TextCleaning] = {"_clean_lower": "clip", "_clean_canoni
 _LOCAL = "local-dir:"
 _CONFIG = "open_clip_config.json"
 _LARGEST_CONFIG = 1 << 20  # bytes
+_WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".npz"}
 
 
 def source_from_open_clip(
@@ -125,8 +126,7 @@ def load_open_clip(reference: str) -> SourceModel:
             tokenizer=_tokenizer(open_clip, f"{_LOCAL}{folder}", called),
             licence=licence_of_card(folder),
         )
-    name, _, rest = reference.partition("@")
-    tag, _, path = rest.rpartition("=") if "=" in rest else ("", "", rest) if "/" in rest else (rest, "", "")
+    name, tag, path = _parts(reference)
     if name not in open_clip.list_models():
         raise _refuse(
             f"there is no OpenCLIP model {shown(name)}", called, "unknown_model", "a name of open_clip.list_models()"
@@ -147,6 +147,15 @@ def load_open_clip(reference: str) -> SourceModel:
         tokenizer=_tokenizer(open_clip, name, called),
         licence=licence_of_card(file.parent),
     )
+
+
+def _parts(reference: str) -> tuple[str, str, str]:
+    """Return name, tag and file of `NAME@TAG`, `NAME@FILE` or `NAME@TAG=FILE`."""
+    name, _, rest = reference.partition("@")
+    if "=" in rest:
+        tag, _, path = rest.rpartition("=")
+        return name, tag, path
+    return (name, "", rest) if "/" in rest or Path(rest).suffix in _WEIGHTS else (name, rest, "")
 
 
 def _encode_image(model: Any, pixels: Tensor) -> Tensor:
@@ -224,7 +233,7 @@ def _check_folder(folder: Path, called: str) -> None:
     """Check that a folder's weights are safetensors, and nothing else that OpenCLIP would rather read."""
     if not (folder / _CONFIG).is_file():
         raise _refuse(f"{folder.name} has no {_CONFIG}", called, "not_found", "a folder of an OpenCLIP model")
-    kinds = {path.suffix for path in folder.iterdir()} & {".safetensors", ".bin", ".pt", ".pth", ".npz"}
+    kinds = {path.suffix for path in folder.iterdir()} & _WEIGHTS
     if kinds != {".safetensors"}:
         found = ", ".join(sorted(kinds)) or "no weights"
         raise _refuse(
