@@ -110,10 +110,16 @@ def _remove_detours(model: onnx.ModelProto, full_before: set[str]) -> None:
         if node.op_type == "Cast"
     }
     half, full = package.TensorProto.FLOAT16, package.TensorProto.FLOAT
+
+    def before_half(name: str) -> str:
+        while name in casts and casts[name][1] == half:  # one may be the graph's own: a cast of float32 to float32
+            name = casts[name][0]
+        return name
+
     straight = {
-        name: casts[source][0]
+        name: before_half(source)
         for name, (source, to) in casts.items()
-        if to == full and source in casts and casts[source][1] == half and _was_full(casts[source][0], full_before)
+        if to == full and before_half(source) != source and _is_full(before_half(source), full_before)
     }
     results = {value.name for value in model.graph.output}
     renamed = {source: name for name, source in straight.items() if name in results}
@@ -136,9 +142,10 @@ def _remove_unread(model: onnx.ModelProto, detours: set[str]) -> None:
     model.graph.node.extend(kept)
 
 
-def _was_full(name: str, full_before: set[str]) -> bool:
-    """Return whether a tensor is the float32 result of a node: itself, or what the converter calls it before its cast."""
-    return name.removesuffix(_BEFORE_CAST) in full_before or name.startswith(_OUTPUT_CAST)
+def _is_full(name: str, full_before: set[str]) -> bool:
+    """Return whether a tensor is the float32 result of a node, by what the converter calls that before its cast."""
+    converted = name.endswith(_BEFORE_CAST) and name.removesuffix(_BEFORE_CAST) in full_before
+    return converted or name.startswith(_OUTPUT_CAST)
 
 
 def _length_nodes(model: onnx.ModelProto) -> set[str]:

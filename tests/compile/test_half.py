@@ -116,6 +116,32 @@ def test_a_cast_of_an_integer_is_no_detour_and_a_length_is_clipped_in_float32():
     np.testing.assert_allclose(*rows, atol=1e-3)
 
 
+def norms_with_a_cast_between():
+    """Return two normalisations with a cast of float32 to float32 between them, as OpenCLIP's are, and a sum."""
+    nodes = [
+        helper.make_node("LayerNormalization", ["image", "gain"], ["first"], name="first"),
+        helper.make_node("Cast", ["first"], ["same"], name="same", to=TensorProto.FLOAT),
+        helper.make_node("LayerNormalization", ["same", "gain"], ["second"], name="second"),
+        helper.make_node("Mul", ["second", "gain"], ["scaled"], name="scaled"),
+        helper.make_node("Cast", ["scaled"], ["again"], name="again", to=TensorProto.FLOAT),
+        helper.make_node("LayerNormalization", ["again", "gain"], ["third"], name="third"),
+        helper.make_node("Add", ["third", "image"], ["embedding"], name="last"),
+    ]
+    tensors = [("image", TensorProto.FLOAT, [1, 8])], [("embedding", TensorProto.FLOAT, [1, 8])]
+    return graph_bytes(nodes, *tensors, {"gain": np.linspace(0.5, 2, 8, dtype=np.float32)})
+
+
+def test_a_cast_that_changed_nothing_leads_a_normalisation_to_float32():
+    full = norms_with_a_cast_between()
+    half = half_graph(full, {})
+    onnx.checker.check_model(load_graph(half, "x"), full_check=True)
+    made = {node.name: node for node in load_graph(half, "x").graph.node}
+    assert made["second"].input[0] == made["first"].output[0], "it reads the other's float32 result itself"
+    image = np.random.RandomState(0).rand(1, 8).astype(np.float32)
+    rows = [OnnxGraph(one, file="x", threads=1).run({"image": image})[0] for one in (full, half)]
+    np.testing.assert_allclose(*rows, atol=5e-3)
+
+
 def test_pairs_keep_their_scales_in_float32_with_casts_around_them_and_break_no_rule():
     full = portable(conv_encoder())
     int8 = quantized(full)

@@ -131,7 +131,7 @@ def test_a_broken_bound_refuses_until_that_is_allowed(exported):
 @pytest.mark.export
 @pytest.mark.skipif(not OLD, reason="EDGEZSL_OLD_PYTHON names no environment with ONNX Runtime 1.23.2")
 def test_every_file_runs_in_the_oldest_runtime(imported, exported, tmp_path):
-    source, model = imported
+    source, _ = imported
     files = {
         name: (exported.bundle.read(name), pixels_of(source, 1))
         for name in exported.bundle.manifest.image_encoders.values()
