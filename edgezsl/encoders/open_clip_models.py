@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edgezsl.contract import EmbeddingSpace, InputContract
 from edgezsl.encoders.clip_tokenizer import clip_tokenizer_json
-from edgezsl.encoders.hub import loading_errors
+from edgezsl.encoders.hub import fetch_card, loading_errors
 from edgezsl.encoders.source_model import (
     SourceModel,
     TextEmbeddings,
@@ -187,6 +187,9 @@ def _text_side(model: nn.Module, tokenizer: Any, templates: tuple[str, ...]) -> 
         raise ModelError(
             f"its tokenizer cleans texts by {shown(cleaner)}", code="bad_tokenizer", expected=" or ".join(_CLEANINGS)
         )
+    if getattr(tokenizer, "strip_sep_token", False):
+        message = "its tokenizer replaces the token that ends a text, which no tokenizer.json can say"
+        raise ModelError(message, code="bad_tokenizer", expected="a tokenizer without strip_sep_token")
     cleaning = _CLEANINGS[cleaner]
     if hasattr(tokenizer, "bpe_ranks"):
         merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
@@ -212,12 +215,17 @@ def _pretrained(open_clip: Any, name: str, tag: str, called: str) -> dict[str, A
     if len(looks) > 1:
         expected = f"open_clip:{name}@TAG=/path/to/file, with one of {', '.join(tags)}"
         raise _refuse(f"the tags of {name} preprocess images in {len(looks)} ways", called, "ambiguous", expected)
-    return dict(known[0]) if known else {}
+    if not known:
+        expected = "a folder whose open_clip_config.json has a preprocess_cfg: open_clip:local-dir:/path"
+        raise _refuse(
+            f"nothing says how {name} preprocesses images: it has no pretrained tag", called, "ambiguous", expected
+        )
+    return dict(known[0])
 
 
 def _downloaded(open_clip: Any, config: dict[str, Any], called: str) -> Path:
     try:
-        return Path(open_clip.download_pretrained(config))
+        file = Path(open_clip.download_pretrained(config))
     except loading_errors() as cause:
         raise ModelError(
             f"the weights cannot be fetched ({type(cause).__name__})",
@@ -227,6 +235,8 @@ def _downloaded(open_clip: Any, config: dict[str, Any], called: str) -> Path:
             hint="bring its open_clip_model.safetensors from a machine with a network, and type "
             f"edgezsl import {called.partition('@')[0]}@/path/to/open_clip_model.safetensors",
         ) from cause
+    fetch_card(str(config.get("hf_hub") or ""))
+    return file
 
 
 def _check_folder(folder: Path, called: str) -> None:

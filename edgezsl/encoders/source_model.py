@@ -166,4 +166,5 @@ def licence_of_card(folder: Path) -> Licence:
 
 def _value(head: str, word: str) -> str:
     found = re.search(rf"^{word}:[ \t]*(.+)$", head, re.MULTILINE)
-    return found[1].strip().strip("'\"") if found else ""
+    printable = "".join(letter for letter in found[1] if letter.isprintable()) if found else ""
+    return printable.strip().strip("'\"")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from edgezsl.contract import EmbeddingSpace, InputContract
-from edgezsl.encoders.hub import loading_errors
+from edgezsl.encoders.hub import fetch_card, loading_errors
 from edgezsl.encoders.source_model import (
     SourceModel,
     UnitEmbeddings,
@@ -114,8 +113,7 @@ def _downloaded(timm: Any, name: str) -> str:
     repository = timm.models.get_pretrained_cfg(name).hf_hub_id
     if not repository:
         raise ValueError(f"{name} has no weights on a hub")
-    with contextlib.suppress(*loading_errors()):  # a model without a card has an unknown licence
-        hf_hub_download(repository, "README.md")
+    fetch_card(repository)
     return str(hf_hub_download(repository, "model.safetensors"))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from edgezsl.contract import EmbeddingSpace, InputContract
-from edgezsl.encoders.hub import loading_errors
+from edgezsl.encoders.hub import CARD, loading_errors
 from edgezsl.encoders.source_model import (
     SourceModel,
     TextEmbeddings,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 KINDS = ("clip", "siglip", "metaclip_2")  # SigLIP 2 of one image size calls itself siglip
 _FILTERS: Mapping[int, Interpolation] = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # PIL's numbers
-_CARD = "README.md"
 
 
 def source_from_transformers(
@@ -140,9 +139,9 @@ def load_transformers(reference: str) -> SourceModel:
 def _card_folder(transformers: Any, reference: str) -> Path:
     """Return where the hub's model card lies now, or a folder without one."""
     try:
-        return Path(transformers.utils.cached_file(reference, _CARD)).parent
+        return Path(transformers.utils.cached_file(reference, CARD)).parent
     except loading_errors():
-        return Path(_CARD) / "none"
+        return Path(CARD) / "none"
 
 
 def _pooled(answer: Any) -> Tensor:

@@ -14,7 +14,7 @@ from edgezsl.compile.import_run import load_source
 from edgezsl.encoders.clip_tokenizer import clip_tokenizer_json
 from edgezsl.encoders.torchvision_import import import_torchvision
 from edgezsl.errors import ModelError
-from tests.encoders.sources import SIDE, clip_tokenizer, preprocessing, small_clip
+from tests.encoders.sources import SIDE, clip_tokenizer, small_clip
 
 import_torchvision()
 transformers = pytest.importorskip("transformers")
@@ -118,17 +118,33 @@ def test_a_folder_of_open_clip(clip_folder):
         torch.testing.assert_close(source.text.encoder(ids), model.encode_text(ids))
 
 
-def test_a_name_and_a_file_of_open_clip(tmp_path, clip_folder, monkeypatch):
-    folder, model = clip_folder
+@pytest.fixture
+def small_architecture(tmp_path, monkeypatch):
+    """A small architecture that OpenCLIP knows for the length of a test, and the mapping of its pretrained tags."""
     (tmp_path / "small-for-a-test.json").write_text(json.dumps(CLIP_CONFIG))
     monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIG_PATHS", [*open_clip.factory._MODEL_CONFIG_PATHS])
     monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", {**open_clip.factory._MODEL_CONFIGS})
     open_clip.add_model_config(tmp_path / "small-for-a-test.json")
+    tags = {}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "small-for-a-test", tags)
+    return tags
+
+
+def test_an_architecture_whose_preprocessing_nobody_says_is_refused(small_architecture, clip_folder):
+    assert small_architecture == {}
+    with pytest.raises(ModelError, match="nothing says how small-for-a-test preprocesses") as fault:
+        load_source(f"open_clip:small-for-a-test@{clip_folder[0] / 'open_clip_model.safetensors'}")
+    assert "local-dir" in fault.value.expected
+
+
+def test_a_name_and_a_file_of_open_clip(small_architecture, clip_folder, monkeypatch):
+    folder, model = clip_folder
+    small_architecture["own"] = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "interpolation": "bilinear"}
     monkeypatch.chdir(folder)
     for file in (folder / "open_clip_model.safetensors", "open_clip_model.safetensors"):
         source = load_source(f"open_clip:small-for-a-test@{file}")
         assert source.source == "open_clip:small-for-a-test@open_clip_model.safetensors"
-        assert source.contract.mean == pytest.approx(preprocessing()["mean"])
+        assert (source.contract.mean, source.contract.interpolation) == ((0, 0, 0), "bilinear")
         with torch.no_grad():
             torch.testing.assert_close(source.image_encoder(pixels()), unit(model.encode_image(pixels())))
 

@@ -105,6 +105,7 @@ def test_a_model_of_another_kind_is_refused():
     [
         ("---\nlicense: mit\ntags:\n- clip\n---\n# A model\nlicense: other\n", "mit"),
         ("---\nlicense: other\nlicense_name: apple-amlr\nlicense_link: LICENSE\n---\n", "apple-amlr"),
+        ("---\nlicense: mit\x1b[2J\n---\n", "mit[2J"),
         ("# No head\nlicense: mit\n", "unknown"),
         (None, "unknown"),
     ],
