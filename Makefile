@@ -70,6 +70,8 @@ data-test: reference
 
 bench: reference
 	mkdir -p build/bench
+	$(BIN)/python benchmarks/builtin_accuracy.py --json build/bench/builtin_accuracy.json
+	$(BIN)/python benchmarks/builtin_speed.py --json build/bench/builtin_speed.json
 	$(BIN)/python benchmarks/reference_accuracy.py --bundle $(OUT) --json build/bench/reference_accuracy.json
 	$(BIN)/python benchmarks/pipeline.py --bundle $(OUT) --json build/bench/pipeline.json
 	$(BIN)/python benchmarks/swap.py --bundle $(OUT) --json build/bench/swap.json

@@ -83,6 +83,9 @@ class Semantics:
         if not 0 <= self.example_penalty <= LARGEST_SCALE:
             message = f"the example penalty is {self.example_penalty}"
             raise _refuse("semantics.example_penalty", message, f"from 0 to {LARGEST_SCALE}")
+        if self.example_penalty and "examples" not in self.kinds:
+            message = f"an example penalty of {self.example_penalty} without the kind 'examples'"
+            raise _refuse("semantics.example_penalty", message, "0, or classes by pictures")
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Semantics:

@@ -37,7 +37,8 @@ from tests.factories import colour_prototypes, small_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-FOR_USERS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+CARD = ROOT / "edgezsl" / "builtin" / "README.md"
+FOR_USERS = [ROOT / "README.md", CARD, *sorted(DOCS.rglob("*.md"))]
 PAGES = [*FOR_USERS, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "devices/README.md"))]
 GENERATED = "<!-- The rest of this page"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -356,6 +357,11 @@ def test_no_page_holds_a_path_of_somebodys_machine(page):
     assert str(ROOT) not in text
 
 
+@pytest.mark.parametrize("results", sorted((ROOT / "benchmarks" / "results").rglob("*.json")), ids=of_page)
+def test_no_result_holds_a_path_of_a_machine(results):
+    assert not MACHINE_PATHS.findall(results.read_text())
+
+
 def test_every_test_that_the_security_page_names_exists():
     text = (ROOT / "SECURITY.md").read_text()
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
@@ -398,9 +404,6 @@ def figures_of(results):
 
     walk({key: value for key, value in json.loads(results.read_text()).items() if key != "environment"})
     return found
-
-
-CARD = ROOT / "edgezsl" / "builtin" / "README.md"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def manifests(draw):
     encoders = draw(st.lists(st.sampled_from(PRECISIONS), min_size=1, unique=True))
     files = {f"image_encoder.{precision}.onnx": draw(file_entries()) for precision in encoders}
     attributes = tuple(draw(st.lists(TEXT, max_size=3)))
+    kinds = ("words", "attributes") if attributes else draw(st.sampled_from([("words", "vector"), ("examples",)]))
     lowest, middle, highest = sorted(draw(st.tuples(*[st.integers(1, LARGEST_BATCH)] * 3)))
     return replace(
         small_manifest(),
@@ -40,14 +41,14 @@ def manifests(draw):
         precision=draw(st.sampled_from(encoders)),
         image_encoders={precision: f"image_encoder.{precision}.onnx" for precision in encoders},
         semantics=Semantics(
-            kinds=("words", "attributes") if attributes else ("words", "vector"),
+            kinds=kinds,
             templates=tuple(
                 draw(st.lists(TEXT.map(lambda text: text.replace("{", "") + "{}"), min_size=1, max_size=3))
             ),
             attributes=attributes,
             token_limit=draw(st.integers(0, 1000)),
             example_bias=draw(st.sampled_from(["none", "half_squared_norm"])),
-            example_penalty=draw(st.floats(0, 2)),
+            example_penalty=draw(st.floats(0, 2)) if "examples" in kinds else 0.0,
         ),
         golden=draw(st.dictionaries(st.sampled_from([*PRECISIONS, "bf16"]), COSINES)),
         opset=draw(st.integers(1, 30)),
@@ -203,6 +204,7 @@ def test_an_unknown_key_is_refused_by_name_wherever_it_stands(value):
         (nested("semantics", text_cleaning="ftfy"), "semantics.text_cleaning"),
         (nested("semantics", example_bias="half"), "semantics.example_bias"),
         (nested("semantics", example_penalty=-0.1), "semantics.example_penalty"),
+        (nested("semantics", kinds=["words", "attributes"], example_penalty=0.1), "semantics.example_penalty"),
         (written(licence=None), "licence"),
         (nested("licence", id=None), "licence.id"),
         (nested("provenance", versions={"onnx": 1}), "provenance.versions.onnx"),

@@ -64,6 +64,8 @@ def _bundle(path: Path | None) -> tuple[dict[str, Any], Iterable[tuple[str, obje
         ),
         ("classes by", ", ".join(manifest.semantics.kinds)),
         ("templates", ", ".join(repr(template) for template in manifest.semantics.templates)),
+        ("example penalty", manifest.semantics.example_penalty),
+        ("seen penalty", manifest.seen_penalty),
         ("parity", manifest.parity.outcome if manifest.parity else "not proved at export"),
     ]
     facts += rules_facts(manifest.verdicts)

@@ -15,7 +15,7 @@ from edgezsl.encoders.model import Model
 from edgezsl.errors import Place, RecipeError
 from edgezsl.files import file_digest
 from edgezsl.manifest import Licence
-from edgezsl.records import Fields
+from edgezsl.records import Fields, sha256_hex
 from edgezsl.zsl.open_vocabulary import LeftOut, TrainedModel, Training, TrainingStep
 from edgezsl.zsl.recipe import TrainingRecipe
 from edgezsl.zsl.training_data import left_out_ids
@@ -97,14 +97,23 @@ def _write(trained: TrainedModel, settings: TrainingSettings, recipe: Recipe, tr
     files = model_files(trained, recipe, training, minilm_tokenizer(weights_folder() / "tokenizer.json"))
     wordnet = WordNet.read(settings.wordnet)
     named = (training.teacher, training.classes, training.hierarchy, training.visual)
-    packed = (source.path for source in training.images if source.path.suffix == ".npz")
+    images = (source.path for source in training.images)
     facts = model_facts(
         files,
         recipe,
         training,
         alignment=trained.alignment,
         seen=[*dict.fromkeys(wordnet.synsets[one].names[0] for one in trained.known)],
-        data={str(path): file_digest(settings.data / path) for path in (*named, *packed)},
+        data={str(path): _data_digest(settings.data / path) for path in (*named, *images)},
         licence=LICENCE,
     )
     Model.write(settings.out, facts, files)
+
+
+def _data_digest(path: Path) -> str:
+    """Return SHA-256 over a file, or over digests and paths of all files below a folder, as `sha256sum` lists them."""
+    if not path.is_dir():
+        return file_digest(path)
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    lines = (f"{file_digest(one)}  {one.relative_to(path).as_posix()}\n" for one in files)
+    return sha256_hex("".join(lines).encode())

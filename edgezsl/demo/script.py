@@ -38,7 +38,7 @@ classes:
     synonyms: [cup and saucer, tableware]
 """
 AFTER = """\
-# What fits no class by this much is none of these.
+# A picture whose best score is below this is none of these.
 reject: 0.16
 classes:
   # Finer words in place of cat, flower and building.

@@ -85,16 +85,18 @@ def _sole_class(prototypes: ClassPrototypes) -> list[Finding]:
 def _odd_thresholds(class_file: ClassFile, prototypes: ClassPrototypes) -> list[Finding]:
     if prototypes.space.similarity != "cosine":
         return []
-    largest = 1 + float(np.abs(prototypes.bias).max())
-    named: list[tuple[str, float | None, int | None]] = [
-        ("reject", class_file.reject, None),
-        *((f"the threshold of {shown(e.name)}", e.threshold, e.at("threshold").line) for e in class_file.entries),
+    offsets = dict(zip(prototypes.names, prototypes.offset.tolist(), strict=True))
+    asked: list[tuple[str, float | None, int | None, float, float]] = [
+        ("reject", class_file.reject, None, min(offsets.values()), max(offsets.values()))
     ]
+    for entry in class_file.entries:
+        what, offset = f"the threshold of {shown(entry.name)}", offsets[entry.name]
+        asked.append((what, entry.threshold, entry.at("threshold").line, offset, offset))
     hint = "read scores off `edgezsl run` and choose between them"
     return [
-        Finding("odd_threshold", line, f"{what} is {value}: scores lie between {-largest:.3g} and {largest:.3g}", hint)
-        for what, value, line in named
-        if value is not None and abs(value) > largest
+        Finding("odd_threshold", line, f"{what} is {value}: scores lie between {low - 1:.3g} and {high + 1:.3g}", hint)
+        for what, value, line, low, high in asked
+        if value is not None and not low - 1 <= value <= high + 1
     ]
 
 

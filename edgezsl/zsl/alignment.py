@@ -84,9 +84,9 @@ class Alignment:
     """How images and words of a model meet.
 
     Attributes:
-        center: `(D,)`: the mean of what the visual encoder says of whole pictures, taken off every embedding.
-        domain_shift: `(D,)`: unit direction from small images to photographs, taken off too; zeros without photographs.
-        image_mean: `(D,)`: the mean embedding after that.
+        center: `(D,)`: half-way between the mean embeddings of small images and of photographs, taken off every embedding.
+        domain_shift: `(D,)`: unit direction from the one mean to the other, taken off too; zeros without photographs.
+        image_mean: `(D,)`: the mean embedding of small images after that.
         text_mean: `(D,)`: the mean prototype of everyday names.
         example_penalty: What a class by pictures loses of its score.
     """
@@ -98,14 +98,15 @@ class Alignment:
     example_penalty: float
 
     @classmethod
-    def fit(cls, learned: Labelled, photographs: NDArray[np.float32], words: Words, *, seed: int) -> Alignment:
-        """Measure it.
+    def fit(cls, learned: Labelled, photographs: NDArray[np.float32], *, words: Words, seed: int) -> Alignment:
+        """Return how images and words of a model meet, as measured on them.
 
         Args:
             learned: Pictures of classes that the visual encoder learned.
-            photographs: `(M, D)` unit: what it says of pictures of another kind, where there are any.
+            photographs: `(M, D)` unit: what it says of pictures of another kind; M may be 0.
             words: The class side.
-            seed: Chooses the vocabularies by which the penalty is measured.
+            seed: Chooses the vocabularies by which the penalty is measured. Without two classes that have more than
+                `EXAMPLES` pictures nothing can be measured, and the penalty is 0.
         """
         means = [rows.mean(axis=0) for rows in (learned.embeddings, photographs) if len(rows)]
         center = np.mean(means, axis=0).astype(np.float32)
@@ -113,18 +114,27 @@ class Alignment:
         centred = learned.embeddings - center
         centred = unit(centred - (centred @ domain_shift)[:, None] * domain_shift)
         image_mean = centred.mean(axis=0)
-        halves = tuple(_halves(Labelled(centred, learned.labels), words, words.mean - image_mean, seed=seed))
+        halves = tuple(
+            _halves(Labelled(centred, learned.labels), shift=words.mean - image_mean, words=words, seed=seed)
+        )
         low, high = 0.0, 1.0
-        for _ in range(_HALVINGS):
+        for _ in range(_HALVINGS if halves else 0):
             middle = (low + high) / 2
             low, high = (middle, high) if _share_of_pictures(halves, middle) > 1 / 2 else (low, middle)
         image_mean, text_mean = (mean.astype(np.float32) for mean in (image_mean, words.mean))
         return cls(center, domain_shift, image_mean, text_mean, example_penalty=round(low, 3))
 
 
-def embed_learned(encoder: nn.Module, sets: Sequence[Crops], preprocess: Preprocessor) -> Labelled:
-    """Return what an encoder says of some whole pictures of every learned class."""
-    pictures, labels = [], []
+def embed_learned(encoder: nn.Module, sets: Sequence[Crops], *, preprocess: Preprocessor) -> Labelled:
+    """Return what an encoder says of some whole pictures of every learned class.
+
+    Args:
+        encoder: Pixels to unit embeddings `(N, D)`.
+        sets: Image sets; those with a known class are looked at.
+        preprocess: Pictures to its pixels.
+    """
+    pictures: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
     for crops in sets:
         for label in np.unique(crops.targets[crops.targets >= 0]):
             chosen = np.flatnonzero(crops.targets == label)[:_PICTURES]
@@ -133,15 +143,21 @@ def embed_learned(encoder: nn.Module, sets: Sequence[Crops], preprocess: Preproc
     return Labelled(_embed(encoder, pictures, preprocess), np.array(labels))
 
 
-def embed_photographs(encoder: nn.Module, sets: Sequence[Crops], preprocess: Preprocessor) -> NDArray[np.float32]:
-    """Return what an encoder says of whole pictures of the sets of which no class is learned, by their shares."""
-    others = [crops for crops in sets if (crops.targets < 0).all()]
-    largest = max((crops.share for crops in others), default=0)
-    return _embed(
-        encoder,
-        [image for crops in others for image in crops.images[: round(_PHOTOGRAPHS * crops.share / largest)]],
-        preprocess,
-    )
+def embed_photographs(encoder: nn.Module, sets: Sequence[Crops], *, preprocess: Preprocessor) -> NDArray[np.float32]:
+    """Return what an encoder says of whole pictures of the sets of which no class is learned, `(M, D)`.
+
+    Args:
+        encoder: Pixels to unit embeddings `(N, D)`.
+        sets: Image sets; of each without a known class as many pictures as its share of a batch says, evenly chosen.
+        preprocess: Pictures to its pixels.
+    """
+    others = [crops for crops in sets if len(crops.images) and crops.share and (crops.targets < 0).all()]
+    largest = max((crops.share for crops in others), default=1.0)
+    pictures: list[NDArray[np.uint8]] = []
+    for crops in others:
+        count = min(len(crops.images), round(_PHOTOGRAPHS * crops.share / largest))
+        pictures += [crops.images[number * len(crops.images) // count] for number in range(count)]
+    return _embed(encoder, pictures, preprocess)
 
 
 def _embed(encoder: nn.Module, pictures: Sequence[NDArray[np.uint8]], preprocess: Preprocessor) -> NDArray[np.float32]:
@@ -156,11 +172,13 @@ def _embed(encoder: nn.Module, pictures: Sequence[NDArray[np.uint8]], preprocess
 
 
 def _halves(
-    learned: Labelled, words: Words, shift: NDArray[np.floating], *, seed: int
+    learned: Labelled, shift: NDArray[np.floating], *, words: Words, seed: int
 ) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
     """Return, for random vocabularies half by pictures, the best score of each half for each image of those classes."""
     embeddings, labels = learned.embeddings, learned.labels
-    kinds = np.unique(labels)
+    kinds = np.array([kind for kind in np.unique(labels) if (labels == kind).sum() > EXAMPLES])
+    if len(kinds) < 2:  # noqa: PLR2004  # one class for each half
+        return
     shown = np.concatenate([np.flatnonzero(labels == kind)[:EXAMPLES] for kind in kinds])
     others = np.setdiff1d(np.arange(len(labels)), shown)
     means = [embeddings[shown[labels[shown] == kind]].mean(axis=0) for kind in kinds]

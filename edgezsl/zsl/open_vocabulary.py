@@ -142,9 +142,9 @@ class Training:
         encoder = yield from self._visual_encoder(space, pool)
         side, words = yield from self._class_side(space)
         preprocess = Preprocessor(self._recipe.contract)
-        learned = embed_learned(encoder, sets, preprocess)
-        photographs = embed_photographs(encoder, sets, preprocess)
-        alignment = Alignment.fit(learned, photographs, words, seed=self._recipe.seed)
+        learned = embed_learned(encoder, sets, preprocess=preprocess)
+        photographs = embed_photographs(encoder, sets, preprocess=preprocess)
+        alignment = Alignment.fit(learned, photographs, words=words, seed=self._recipe.seed)
         yield TrainedModel(encoder, side, self.known, space, alignment)
 
     def _visual_encoder(self, space: TeacherSpace, pool: CropPool) -> Generator[TrainingStep, None, CompactEncoder]:

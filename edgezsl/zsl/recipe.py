@@ -117,6 +117,10 @@ class TrainingRecipe:
             class_side=_class_side(fields.inner("class_side")),
         )
         fields.done()
+        if not any(source.learned for source in recipe.images):
+            raise fields.refuse(
+                "images", "no image set is learned", code="bad_value", expected="one with learned: true"
+            )
         return recipe
 
 

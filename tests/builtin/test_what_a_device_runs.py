@@ -93,19 +93,18 @@ def test_an_edit_while_it_runs_changes_the_answers(classes):
         editor = Editor(station, classes, "[lighthouse, tower]\n")
         station.run([editor])
     assert editor.said[1]
-    assert editor.said[1] <= set(SHOWN.values())
+    assert editor.said[1] <= set(WORDS.strip("[]\n").split(", "))
     assert editor.said[2]
     assert editor.said[2] <= {"lighthouse", "tower"}
 
 
-@pytest.mark.parametrize("name", installed_engines())
-def test_every_engine_passes_its_golden_set_and_agrees_on_photographs(bundle, photographs, name):
+@pytest.mark.parametrize("name", sorted(set(installed_engines()) - {"onnx"}))
+def test_another_engine_passes_the_golden_set_and_agrees_on_photographs(bundle, photographs, name):
     preprocess = Preprocessor(bundle.manifest.contract)
-    frames = [read_image(path) for path in sorted(photographs.iterdir())]
-    first, other = (open_engine(bundle, one, threads=1) for one in ("onnx", name))
-    for frame in frames:
-        a, b = (engine.run(preprocess([frame]))[0] for engine in (first, other))
-        assert a @ b > 0.995
+    first, other = (open_engine(bundle, one, threads=1) for one in ("onnx", name))  # opened means passed
+    for path in sorted(photographs.iterdir()):
+        a, b = (engine.run(preprocess([read_image(path)]))[0] for engine in (first, other))
+        assert a @ b > bundle.manifest.golden["int8"]
     first.close()
     other.close()
 

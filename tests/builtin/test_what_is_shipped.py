@@ -7,6 +7,7 @@ import pytest
 
 import edgezsl
 from edgezsl import Bundle
+from edgezsl.bundle import GOLDEN
 from edgezsl.catalogue import builtin_folder
 from edgezsl.encoders.model import IMAGE_ENCODER, Model
 
@@ -22,7 +23,11 @@ def test_bundle_and_model_are_one_model():
     assert manifest.seen_classes == facts.seen_classes
     assert manifest.licence == facts.licence
     assert manifest.parity.outcome == "passed"
+    assert manifest.semantics == facts.semantics
+    assert manifest.space.to_json() == facts.space.to_json()
     assert set(manifest.semantics.kinds) == {"words", "examples", "vector"}
+    assert manifest.semantics.example_penalty > 0
+    assert manifest.space.example_shift is not None
 
 
 def test_both_fit_into_a_wheel():
@@ -38,15 +43,19 @@ def test_the_card_stands_where_the_licence_says_and_gives_the_sizes():
     assert Bundle.open().manifest.licence.source.endswith("builtin/README.md")
 
 
-def test_the_export_of_the_model_is_the_bundle_to_the_byte(tmp_path):
-    """Another processor rounds sums elsewhere: there the same file must come out but for its golden answers."""
+def test_the_export_of_the_model_is_the_bundle(tmp_path):
+    """To the byte where this processor and these packages give the same golden answers; elsewhere in what it says."""
     pytest.importorskip("onnx")
     from edgezsl.compile.export import ExportResult, ExportSettings, export
 
     *_, result = export(ExportSettings(precision="int8", out=tmp_path / "bundle"))
     assert isinstance(result, ExportResult)
-    ours, made = Bundle.open().manifest, result.bundle.manifest
-    assert set(made.files) == set(ours.files)
-    same = {name for name, entry in ours.files.items() if made.files[name] == entry}
-    assert set(ours.files) - same <= {"golden.safetensors"}
-    assert IMAGE_ENCODER not in made.files
+    ours, made = Bundle.open(), result.bundle
+    assert made.manifest.parity.outcome == "passed"
+    assert set(made.manifest.files) == set(ours.manifest.files)
+    assert IMAGE_ENCODER not in made.manifest.files
+    if made.manifest.files[GOLDEN] == ours.manifest.files[GOLDEN]:
+        assert made.manifest.files == ours.manifest.files
+    else:
+        first, second = (one.golden().embeddings["int8"] for one in (ours, made))
+        assert (first * second).sum(axis=1).min() > ours.manifest.golden["int8"]

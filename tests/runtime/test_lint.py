@@ -119,14 +119,14 @@ def test_where_scores_are_no_cosines_any_threshold_is_fine(tmp_path):
     assert codes(embedder, "reject: 25\nclasses: [red, blue]") == []
 
 
-def test_a_bias_of_a_class_widens_what_a_threshold_may_be(tmp_path):
+def test_a_bias_of_a_class_moves_what_a_threshold_may_be(tmp_path):
     manifest = small_manifest()
     files = bundle_files(manifest) | {SEMANTIC_MAP: semantic_map(with_bias=True)}
     embedder = ClassEmbedder(Bundle.write(tmp_path / "bundle", manifest, files), SemanticCache(), threads=1)
     assert codes(embedder, "reject: 1.2\nclasses: [red, blue]") == []
     (found,) = findings(embedder, "reject: 25\nclasses: [red, blue]")
     assert found.code == "odd_threshold"
-    assert "between -1.25 and 1.25" in found.message
+    assert "between -0.75 and 1.25" in found.message
 
 
 def test_what_is_refused_is_refused_by_lint_too(embedder):

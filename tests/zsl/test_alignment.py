@@ -19,7 +19,7 @@ DIM, KINDS, EACH = 32, 60, 10
 
 
 def world(seed=0, *, likeness=0.8, words_likeness=0.5):
-    """Return pictures of classes and prototypes by words; every picture shares a mean, and pictures vary less than words."""
+    """Return pictures of classes, their labels, and prototypes by words, each at a likeness to the centers of the classes."""
     rng = np.random.default_rng(seed)
     centers = unit(rng.standard_normal((KINDS, DIM)))
     labels = np.repeat(np.arange(KINDS), EACH)
@@ -34,7 +34,7 @@ def world(seed=0, *, likeness=0.8, words_likeness=0.5):
 def fitted(rows, labels, prototypes, photographs=None):
     photographs = np.zeros((0, 0)) if photographs is None else photographs
     words = Words(prototypes, prototypes.mean(axis=0))
-    return Alignment.fit(Labelled(unit(rows), labels), unit(photographs), words, seed=0)
+    return Alignment.fit(Labelled(unit(rows), labels), unit(photographs), words=words, seed=0)
 
 
 def aligned(rows, alignment):
@@ -87,23 +87,40 @@ def test_words_that_win_anyway_cost_pictures_nothing():
     assert fitted(rows, labels, prototypes).example_penalty == 0
 
 
-def crops(colours, targets, share):
-    images = [np.full((20, 20, 3), colour, np.uint8) for colour in colours]
+@pytest.mark.parametrize("kept", [EACH // 2, EACH])
+def test_where_nothing_can_be_measured_the_penalty_is_0(kept):
+    rows, labels, prototypes = world()
+    few = labels < 1 if kept == EACH else np.arange(len(labels)) % EACH < kept
+    assert fitted(rows[few], labels[few], prototypes).example_penalty == 0
+
+
+class Brightness(torch.nn.Module):
+    """An encoder whose embedding is the mean of each channel."""
+
+    def forward(self, pixels):
+        return pixels.mean(dim=(2, 3))
+
+
+def crops(levels, targets, share):
+    images = [np.full((20, 20, 3), level, np.uint8) for level in levels]
     empty = np.zeros((len(images), 1, 4), np.uint16), np.zeros((len(images), 1, 1), np.float16)
     return Crops(images, *empty, np.array(targets, np.int64), share)
 
 
-def test_whole_pictures_are_embedded_by_class_or_by_the_share_of_their_set():
-    class Mean(torch.nn.Module):
-        def forward(self, pixels):
-            return pixels.mean(dim=(2, 3))
-
+def test_of_each_learned_class_some_pictures_are_embedded():
     preprocess = Preprocessor(small_contract())
-    learned = crops([10, 20, 30, 40], [1, 0, 1, -1], 0.6)
-    others = [crops(range(8), [-1] * 8, 0.2), crops([200] * 750, [-1] * 750, 0.4)]
-    found = embed_learned(Mean(), [learned, *others], preprocess)
-    assert found.labels.tolist() == [0, 1, 1]
-    assert found.embeddings[0, 0] < found.embeddings[2, 0]
-    assert found.embeddings[1, 0] < found.embeddings[0, 0]
-    assert len(embed_photographs(Mean(), [learned, *others], preprocess)) == 8 + 750
-    assert embed_photographs(Mean(), [learned], preprocess).size == 0
+    learned, photographs = crops([10] * 12 + [40, 90], [3] * 12 + [1, -1], 0.6), crops([200], [-1], 0.2)
+    found = embed_learned(Brightness(), [learned, photographs], preprocess=preprocess)
+    assert found.labels.tolist() == [1] + [3] * 10, "ten at most"
+    assert found.embeddings[0, 0] > found.embeddings[1, 0]
+
+
+def test_photographs_are_embedded_by_the_share_of_their_set_and_evenly_chosen():
+    preprocess = Preprocessor(small_contract())
+    learned = crops([10], [0], 0.6)
+    others = [crops([0] * 400 + [255] * 400, [-1] * 800, 0.2), crops([100] * 800, [-1] * 800, 0.4)]
+    found = embed_photographs(Brightness(), [learned, *others, crops([], [], 0.1)], preprocess=preprocess)[:, 0]
+    assert len(found) == 375 + 750
+    dark, bright = (found[:375] == found.min()).sum(), (found[:375] == found.max()).sum()
+    assert (dark, bright) == (188, 187)
+    assert embed_photographs(Brightness(), [learned], preprocess=preprocess).size == 0
