@@ -201,7 +201,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="edgezsl-int8-") as folder:
         place = Path(folder)
         (place / "calibration").mkdir()
-        for number, path in enumerate(sorted(path for part in CALIBRATION for path in (data / part).iterdir())):
+        for number, path in enumerate(sorted(path for part in CALIBRATION for path in (data / part).rglob("*.jpg"))):
             (place / "calibration" / f"{number:03d}{path.suffix}").symlink_to(path)
         entries = words_of(known, wordnet, gloss=False)
         (place / "classes.yaml").write_text(
