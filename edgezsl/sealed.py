@@ -103,6 +103,7 @@ class SealedFormat:
                 code=self.not_one,
                 where=Place(str(folder)),
                 expected=f"the directory of a {self.noun}",
+                hint="check the path",
             )
         path = folder / self.index
         if not path.exists():

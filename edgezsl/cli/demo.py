@@ -175,7 +175,7 @@ def _say_report(report: DemoReport, out: Path, *, json: bool) -> None:
             else f"{swap.gap:.2f} frame periods between the last old answer and the first new one, "
             f"{swap.swapped_s - swap.edited_s:.2f} s after the edit",
         ),
-        *(("did not hold", fault) for fault in report.faults),
+        *(("not as promised", fault) for fault in report.faults),
         *(("not shown", sentence) for sentence in report.missing),
         ("report", str(out)),
         ("next", report.surroundings.next_command),

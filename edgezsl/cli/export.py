@@ -123,7 +123,7 @@ def _say_result(result: ExportResult) -> None:
             *([("instead of", f"{fallback.asked}: {fallback.reason}")] if fallback else []),
             ("calibration", result.calibration or "none: full precision needs no ranges"),
             ("size", f"{sizes['model'] / 1e6:.2f} MB in fp32, {sizes['export'] / 1e6:.2f} MB now"),
-            ("parity", f"{report.outcome} on {images}"),
+            ("parity", f"{report.outcome.replace('_', ' ')} on {images}"),
             ("classes", report.vocabulary),
             *rules_facts(manifest.verdicts),
         ]
@@ -133,7 +133,14 @@ def _say_result(result: ExportResult) -> None:
         for name, engine in one.engines.items():
             figures = [_figure(engine.figures.get(figure)) for figure in _COLUMNS.values()]
             called = f"{precision} in {name}" if len(result.reports) > 1 else name
-            rows.append((called, *figures, f"{engine.latency['p50_ms']:.2f}", ", ".join(engine.broken) or "none"))
+            rows.append(
+                (
+                    called,
+                    *figures,
+                    f"{engine.latency['p50_ms']:.2f}",
+                    ", ".join(map(_column_of, engine.broken)) or "none",
+                )
+            )
     say_table(["engine", *_COLUMNS, "ms", "broken bounds"], rows)
     _say_accuracy(result)
     if result.quantized and result.quantized.losses:
@@ -142,12 +149,18 @@ def _say_result(result: ExportResult) -> None:
         say(f"{name}: {'refused: ' if name in report.refused else 'not measured: '}{reason}")
     if report.outcome == "too_few":
         say(
-            f"too few: {report.images} images of {report.photographs} photographs prove nothing; give 100 of 20 or more"
+            f"too few: {report.images} images of {report.photographs} photographs prove nothing; give at least 100 images, "
+            "of at least 20 photographs, with --parity-images"
         )
     say(
         f"bundle: {result.bundle.folder} ({result.bundle.digest[:12]}), report: {result.report_file.with_suffix('.html')}"
     )
     say(f"next: edgezsl run --bundle {result.bundle.folder} --camera 0 --classes classes.yaml")
+
+
+def _column_of(figure: str) -> str:
+    """Return what the table calls a figure."""
+    return next((called for called, name in _COLUMNS.items() if name == figure), figure)
 
 
 def _how(result: ExportResult) -> str:

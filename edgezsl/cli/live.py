@@ -1,13 +1,14 @@
-"""What a person watches while a stream runs: one line that changes, and a line for each event that stays."""
+"""What a person watches while a stream runs: a line that changes, one for each picture of a folder, one for each event."""
 
 from __future__ import annotations
 
 import sys
 import time
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from edgezsl.cli.say import console, say
-from edgezsl.runtime.events import ClassesRefused, ClassesSwapped
+from edgezsl.runtime.events import ClassesRefused, ClassesSwapped, SourceChanged
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,10 +26,11 @@ class LiveLine:
     """A sink for the terminal, on standard error.
 
     Args:
-        quiet: Whether to print events only, without the changing line: where nobody watches.
+        quiet: Whether to print events only, no answers: where nobody watches, or lines of JSON say them.
     """
 
     def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
         self._console: Console | None = console(stderr=True) if sys.stderr.isatty() and not quiet else None
         self._status: Status | None = None
         if self._console is not None:
@@ -39,7 +41,10 @@ class LiveLine:
         self._interval_s: float | None = None
 
     def frame(self, frame: Frame, answer: Recognition) -> None:  # noqa: ARG002  # the picture is for other sinks
-        """Show the answer, ten times a second at most."""
+        """Show the answer: of a picture on a line of its own, else ten times a second at most."""
+        if answer.file is not None and not self._quiet:
+            self._print(f"{PurePath(answer.file).name}: {_answer(answer)}")
+            return
         now = time.monotonic()
         if self._last_s is not None:
             interval = now - self._last_s
@@ -51,11 +56,9 @@ class LiveLine:
             self._status.update(self._line(answer))
 
     def event(self, event: Event) -> None:
-        """Print an event on a line of its own."""
-        if self._console is None:
-            say(_sentence(event), stderr=True)
-        else:
-            self._console.print(_sentence(event))  # above the changing line
+        """Print an event on a line of its own; a source that was lost ends the command, which says why."""
+        if not (isinstance(event, SourceChanged) and event.type == "source_lost"):
+            self._print(_sentence(event))
 
     def close(self) -> None:
         """Take the changing line away."""
@@ -63,17 +66,26 @@ class LiveLine:
             self._status.stop()
             self._status = None
 
+    def _print(self, line: str) -> None:
+        if self._console is None:
+            say(line, stderr=True)
+        else:
+            self._console.print(line)  # above the changing line
+
     def _line(self, answer: Recognition) -> Text:
         from rich.text import Text
 
-        region = answer.regions[0]
-        best = ", ".join(f"{one.name} {one.score:.2f}" for one in region.top[:3])
         rate = f"{1 / self._interval_s:.1f} FPS" if self._interval_s else ""
-        decision = region.decision or "none of these"
         # As a text, not a string: a spinner would read a name such as `box [/red]` as markup, and end the stream.
         return Text(
-            f"{decision}  ({best})  frame {answer.frame}  {rate}  dropped {answer.dropped}  classes {answer.revision}"
+            f"{_answer(answer)}  frame {answer.frame}  {rate}  dropped {answer.dropped}  classes {answer.revision}"
         )
+
+
+def _answer(answer: Recognition) -> str:
+    region = answer.regions[0]
+    best = ", ".join(f"{one.name} {one.score:.2f}" for one in region.top[:3])
+    return f"{region.decision or 'none of these'}  ({best})"
 
 
 def _sentence(event: Event) -> str:
@@ -81,4 +93,4 @@ def _sentence(event: Event) -> str:
         return f"classes {event.revision}: {event.names} classes from {event.origin} ({event.classes})"
     if isinstance(event, ClassesRefused):
         return f"classes refused, the ones before go on: {event.error}"
-    return f"{event.source}: {event.message}"
+    return f"{event.source.removesuffix(':')}: {event.message}"

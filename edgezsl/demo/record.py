@@ -283,11 +283,11 @@ def _lost_sentence(report: DemoReport) -> str:
     named = ", ".join(map(str, lost[:_MOST_NAMED])) + (", …" if len(lost) > _MOST_NAMED else "")
     sentence = (
         f"{len(lost)} of the camera's {counts.due} frames got no answer (frame {named}): "
-        f"{counts.due - counts.given} were not fetched in time, {counts.dropped} were overtaken by a newer one"
+        f"not fetched in time: {counts.due - counts.given}, overtaken by a newer one: {counts.dropped}"
     )
     swap = report.swap
     if swap is None:
         return sentence
     begin, end = (swap.edited_s - NEAR_S) * report.fps, (swap.swapped_s + NEAR_S) * report.fps
     near = sum(begin <= number <= end for number in lost)
-    return f"{sentence}; {near} of them within {NEAR_S:g} s of the swap"
+    return f"{sentence}; within {NEAR_S:g} s of the swap: {near}"

@@ -131,7 +131,7 @@ class FrameReader:
     def _read_all(self) -> None:
         source = self._open_source()
         try:
-            self._notice("source_opened", "frames are expected")
+            self._notice("source_opened", "opened")
             told = 0
             while not self._stopping.is_set():
                 self._reading_since = time.monotonic()

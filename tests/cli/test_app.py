@@ -317,7 +317,7 @@ def test_devices_alone_lists_them():
 def test_ending_does_not_wait_for_a_class_file_at_work(small_bundle, classes, started):
     """The child is stopped in the middle of a file, and would be waited for for a quarter of an hour."""
     process = started("run", "--source", "synthetic:", "--classes", classes, "--bundle", small_bundle.folder)
-    while "frames are expected" not in process.stderr.readline():
+    while ": opened" not in process.stderr.readline():
         assert process.poll() is None
     child = next(int(pid) for task in tasks(process.pid) for pid in (task / "children").read_text().split())
     os.kill(child, signal.SIGSTOP)

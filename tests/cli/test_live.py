@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
+
+from tests.factories import colour_frame
 
 
 def on_a_terminal(small_bundle, folder, text, *more):
@@ -46,8 +49,37 @@ def test_the_line_changes_in_place_and_is_gone_in_the_end(small_bundle, tmp_path
     assert sent.rstrip().splitlines()[-1].startswith("40 frames answered") or "frames answered at" in sent
 
 
+def in_a_pipe(small_bundle, folder, source, *more):
+    """Run without a terminal; return the exit status and standard error."""
+    classes = folder / "classes.yaml"
+    classes.write_text("- red\n- blue\n")
+    command = [sys.executable, "-m", "edgezsl", "run", "--source", source, "--classes", classes, *more]
+    done = subprocess.run(
+        [*map(str, command), "--bundle", str(small_bundle.folder)], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr
+
+
+def test_each_picture_of_a_folder_gets_a_line(small_bundle, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for colour in ("red", "blue"):
+        Image.fromarray(colour_frame(colour)).save(pictures / f"{colour}.png")
+    status, said = in_a_pipe(small_bundle, tmp_path, pictures)
+    assert status == 0, said
+    assert "blue.png: blue  (blue " in said
+    assert "red.png: red  (red " in said
+    assert "red.png" not in in_a_pipe(small_bundle, tmp_path, pictures, "--jsonl", "-")[1]
+
+
+def test_a_source_that_cannot_be_opened_is_told_once(small_bundle, tmp_path):
+    status, said = in_a_pipe(small_bundle, tmp_path, tmp_path / "absent.mp4")
+    assert status == 1
+    assert said.count("absent.mp4") == 1, said
+
+
 def test_answers_as_json_on_standard_output_leave_the_terminal_to_events(small_bundle, tmp_path):
     status, sent = on_a_terminal(small_bundle, tmp_path, "- red\n- blue\n", "--jsonl", "-")
     assert status == 0, sent
     assert "\x1b[2K" not in sent
-    assert "frames are expected" in sent
+    assert ": opened" in sent

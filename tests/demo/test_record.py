@@ -39,8 +39,8 @@ def test_lost_frames_are_counted_by_cause_and_by_their_distance_from_the_swap():
     assert bad.lost == (5, 6, 25)
     (fault,) = bad.faults
     assert "3 of the camera's 30 frames got no answer (frame 5, 6, 25)" in fault
-    assert "2 were not fetched in time, 1 were overtaken" in fault
-    assert "2 of them within 1 s of the swap" in fault
+    assert "not fetched in time: 2, overtaken by a newer one: 1" in fault
+    assert "within 1 s of the swap: 2" in fault
 
 
 def test_a_last_frame_that_never_came_is_lost_too():
