@@ -7,13 +7,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgezsl.pack import PackHeader
 from tests.factories import colour_frame, write_small_bundle
+from tests.processes import child_pids
 
 
 @pytest.fixture
@@ -319,13 +319,8 @@ def test_ending_does_not_wait_for_a_class_file_at_work(small_bundle, classes, st
     process = started("run", "--source", "synthetic:", "--classes", classes, "--bundle", small_bundle.folder)
     while ": opened" not in process.stderr.readline():
         assert process.poll() is None
-    child = next(int(pid) for task in tasks(process.pid) for pid in (task / "children").read_text().split())
-    os.kill(child, signal.SIGSTOP)
+    os.kill(child_pids(process.pid)[0], signal.SIGSTOP)
     classes.write_text("- red\n- blue\n")
     time.sleep(1.5)  # for the change to be noticed and handed to the child
     process.terminate()
     assert process.wait(60) == 0
-
-
-def tasks(pid):
-    return Path(f"/proc/{pid}/task").iterdir()

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from edgezsl.demo.show import DemoSettings, Edited, Opened, run_demo
 from edgezsl.errors import BundleError
 from edgezsl.runtime.events import ClassesRefused, ClassesSwapped
 from tests.demo.shows import AFTER, RIGHT_ANSWERS, colour_script
+from tests.processes import child_pids
 
 pytest.importorskip("cv2")
 SECONDS, FPS = 4.0, 10.0
@@ -25,8 +25,7 @@ def shown(bundle, script=None, *, seconds=SECONDS, **options):
 
 def left_behind():
     """Return the demo's threads and this process's children that still exist."""
-    children = [pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("edgezsl[")] + children
+    return [*(one.name for one in threading.enumerate() if one.name.startswith("edgezsl[")), *child_pids()]
 
 
 @pytest.fixture(scope="module")
