@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_FOLDED_DASH = " - "  # what a line that begins with a dash becomes when YAML joins it to the one above
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.1, section 5.1
 
 
@@ -141,6 +142,16 @@ def _check_bytes(data: bytes, file: str, limits: YamlLimits) -> None:
             raise _too_deep(file, data.count(b"\n", 0, match.start()) + 1, limits)
 
 
+def _dash_too_deep(text: str, where: Place) -> ClassFileError:
+    return ClassFileError(
+        f"YAML joins these lines to one text, {shown(text)}",
+        code="not_yaml",
+        where=where,
+        expected="every dash of a list below the one before, or the text in quotes",
+        hint="move the dash to the left",
+    )
+
+
 def _not_text(character: str, where: Place) -> ClassFileError:
     hint = "remove it; it can be seen with: cat -A"
     return ClassFileError(f"the character {character} is not text", code="not_text", where=where, hint=hint)
@@ -172,6 +183,7 @@ class _Builder:
         self._limits = limits
         self._open: list[Sequence | Mapping] = []
         self._keys: list[Scalar | None] = []  # for each open node: the key that waits for its value
+        self._in_brackets: list[bool] = []  # for each open node
         self._nodes = 0
 
     def take(self, event: Any) -> None:
@@ -181,13 +193,17 @@ class _Builder:
                 self._refuse_extras(event, line)
                 if _SURROGATE.search(event.value):  # an escape that libyaml refuses, and PyYAML's own parser does not
                     raise _not_text("half of a surrogate pair", Place(self._file, line))
+                if self._joins_a_dash(event):
+                    raise _dash_too_deep(event.value, Place(self._file, line))
                 self._add(Scalar(event.value, line, quoted=bool(event.style)))  # plain: libyaml says "", PyYAML None
             case "SequenceStartEvent" | "MappingStartEvent" as kind:
                 self._refuse_extras(event, line)
+                self._in_brackets.append(bool(event.flow_style))
                 self._start(Sequence(line) if kind == "SequenceStartEvent" else Mapping(line), line)
             case "SequenceEndEvent" | "MappingEndEvent":
                 self._open.pop()
                 self._keys.pop()
+                self._in_brackets.pop()
             case "AliasEvent":
                 raise self._left_out(f"the alias {shown('*' + event.anchor)}", line)
             case "DocumentStartEvent":
@@ -195,6 +211,10 @@ class _Builder:
                     raise self._left_out("a second document", line)
                 if event.version or event.tags:
                     raise self._left_out("a directive (%)", line)
+
+    def _joins_a_dash(self, event: Any) -> bool:
+        plain = not event.style and not (self._in_brackets and self._in_brackets[-1])
+        return plain and event.end_mark.line > event.start_mark.line and _FOLDED_DASH in event.value
 
     def _start(self, node: Sequence | Mapping, line: int) -> None:
         self._add(node)
