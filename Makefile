@@ -58,7 +58,7 @@ $(SENTENCES): $(READY)
 
 # Hours: it goes on where it was cut off. EDGEZSL_DATA is the folder of the reference data.
 builtin: $(SENTENCES)
-	$(BIN)/edgezsl train --recipe builtin --out edgezsl/builtin/model
+	$(BIN)/edgezsl train --recipe builtin --threads 1 --out edgezsl/builtin/model
 	$(BIN)/edgezsl export edgezsl/builtin/model --int8 --out edgezsl/builtin/bundle
 	mkdir -p build/builtin && mv edgezsl/builtin/bundle.report.* build/builtin
 
