@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -96,7 +96,8 @@ def bench(
         list[str] | None, typer.Option("--precision", help="An encoder of the bundles; repeat it. Default: their own.")
     ] = None,
     compare: Annotated[
-        Literal["torch"] | None, typer.Option("--compare", help="Beside it, the imported model in PyTorch.")
+        str | None,
+        typer.Option("--compare", metavar="torch|SOURCE", help="Beside it the imported model in PyTorch, from SOURCE."),
     ] = None,
     runs: Annotated[int, typer.Option("--runs", min=5, help="How often each stage runs.")] = 100,
     classes: Annotated[int, typer.Option("--classes", min=1, help="Classes in the scored matrix.")] = 1000,
@@ -115,7 +116,7 @@ def bench(
     installed = installed_engines()
     chosen = [choose_engine(name, (), installed, "bench").name for name in engine or installed]
     bundles = [Bundle.open(folder) for folder in bundle] if bundle else [Bundle.open()]
-    subjects = [] if compare is None else [one for held in bundles for one in _in_torch(held, threads)]
+    subjects = [] if compare is None else [one for held in bundles for one in _in_torch(held, compare, threads)]
     for held in bundles:
         subjects += open_subjects(held, chosen, precision or (), threads=threads, cold=cold)
     steps = run_bench(subjects, runs=runs, classes=classes)
@@ -127,11 +128,11 @@ def bench(
             say_json(step.to_json()) if json else _say_bench(step)
 
 
-def _in_torch(bundle: Bundle, threads: int | None) -> Iterator[Subject]:
+def _in_torch(bundle: Bundle, source: str, threads: int | None) -> Iterator[Subject]:
     """Yield the model that a bundle was imported from, as PyTorch runs it."""
     from edgezsl.compile.torch_engine import torch_subjects
 
-    return torch_subjects(bundle, threads=threads)
+    return torch_subjects(bundle, source=None if source == "torch" else source, threads=threads)
 
 
 def _say_bench(report: BenchReport) -> None:

@@ -40,11 +40,13 @@ class Picture:
         image: `(H, W, 3)` uint8 RGB.
         photograph: What names the photograph that it came from, the same for all images that came from one.
         label: The name of its class, or empty.
+        file: Where it was read from, or None for a generated image or a frame.
     """
 
     image: NDArray[np.uint8]
     photograph: str
     label: str = ""
+    file: Path | None = None
 
     @property
     def digest(self) -> str:
@@ -115,7 +117,7 @@ def folder_pictures(folder: Path, *, labels: bool = False, most: int | None = No
             except SourceError as fault:
                 unread.append(fault)
                 continue
-            yield Picture(image, photograph_of(path), label_of(path))
+            yield Picture(image, photograph_of(path), label_of(path), path)
 
     return Pictures("images", len(chosen), read(), tuple(dict.fromkeys(filter(None, map(label_of, chosen)))), unread)
 

@@ -1,12 +1,13 @@
 """Is an import what its library says? From the library's own preprocessing and tokenizer to ours, and on to the graphs.
 
-Stage 0 is the library: a decoded image and a text through its own code. Stage 1 is its network on our pixels and our tokens,
+Stage 0 is the library: an image file, read by Pillow, and a text through its own code. Stage 1 is its network on our pixels and our tokens,
 stage 2 the ONNX graphs. Only 0 to 1 sees a wrong contract; where it does, the contract's fields are varied one at a time,
 and the variation that helps most names what is wrong.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -20,6 +21,7 @@ from edgezsl.compile.worst import Gallery
 from edgezsl.contract import Interpolation, Resize
 from edgezsl.encoders.model import IMAGE_ENCODER
 from edgezsl.encoders.modules import IDS
+from edgezsl.errors import ModelError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from edgezsl.runtime.text import tokenizer_from
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from edgezsl.compile.pictures import Picture
     from edgezsl.compile.worst import WorstImage
@@ -175,6 +178,7 @@ def measure_source(
 
     Raises:
         EngineError: When a graph does not run.
+        ModelError: When the tokenizer is of another model.
     """
     figures = dict(stage.figures)
     pixels = [Preprocessor(source.contract)([one.image]) for one in pictures[: max(_BATCHES)]]
@@ -208,10 +212,18 @@ def _stage(
 
 
 def _library_pixels(source: SourceModel, picture: Picture) -> NDArray[np.float32]:
-    from PIL import Image
-
-    pixels: NDArray[np.float32] = source.preprocess(Image.fromarray(picture.image)).detach().numpy()[None]
+    pixels: NDArray[np.float32] = source.preprocess(_library_image(picture)).detach().numpy()[None]
     return pixels
+
+
+def _library_image(picture: Picture) -> Image:
+    """Return a picture as Pillow reads its file, upright: every library here leaves that to its caller."""
+    from PIL import Image, ImageOps
+
+    if picture.file is not None:
+        with contextlib.suppress(OSError, ValueError, Image.DecompressionBombError), Image.open(picture.file) as opened:
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    return Image.fromarray(picture.image)  # generated, or of a form that Pillow does not read
 
 
 def _run(module: torch.nn.Module, *inputs: NDArray[Any]) -> NDArray[np.float32]:
@@ -249,9 +261,16 @@ def _texts(text: TextSide, files: Mapping[str, bytes]) -> dict[str, float]:
     other = [one.shape[1] != library.shape[1] or (one[0] != row).any() for one, row in zip(ours, library, strict=True)]
     if any(one.shape[1] != text.length for one in ours):
         return {"texts_of_other_tokens": float(np.mean(other)), "texts_worst": 0.0}
-    both = [
-        np.concatenate([_run(text.encoder, ids) for ids in rows]) for rows in ([row[None] for row in library], ours)
-    ]
+    try:
+        both = [
+            np.concatenate([_run(text.encoder, ids) for ids in rows]) for rows in ([row[None] for row in library], ours)
+        ]
+    except IndexError as cause:  # what PyTorch raises for a row that an embedding table has not
+        raise ModelError(
+            f"the tokenizer gives tokens up to {library.max()}, for which the text encoder has no row",
+            code="unfit_tokenizer",
+            expected="the tokenizer that the weights were trained with",
+        ) from cause
     return {
         "texts_of_other_tokens": float(np.mean(other)),
         "texts_worst": float(cosines(*both).min()),

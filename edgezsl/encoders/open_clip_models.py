@@ -19,6 +19,7 @@ from edgezsl.encoders.source_model import (
     TextSide,
     UnitEmbeddings,
     embedding_dim,
+    family,
     licence_of_card,
     triple,
     weights_digest,
@@ -84,7 +85,7 @@ def source_from_open_clip(
     return SourceModel(
         name=name,
         source=source or f"open_clip: {name}",
-        recipe="fastvit" if "fastvit" in str(type(getattr(model.visual, "trunk", None))).lower() else "vit",
+        recipe=family(model.visual),
         image_encoder=encoder,
         contract=contract,
         space=EmbeddingSpace(

@@ -114,6 +114,19 @@ class TextEmbeddings(torch.nn.Module):
         return self._encode(self.model, input_ids)
 
 
+def family(encoder: nn.Module) -> str:
+    """Return the recipe in `export/` for an image encoder, by what it is made of, whatever library it came from.
+
+    FastViT by its name; else a vision transformer where attention outnumbers convolutions, and a convolutional network
+    where it does not: OpenCLIP's ResNets end in one attention, MobileViT has some.
+    """
+    names = [type(module).__name__ for module in encoder.modules()]
+    if any(name.lower().startswith("fastvit") for name in names):
+        return "fastvit"
+    attentions = sum(name.endswith("Attention") for name in names)
+    return "vit" if attentions > names.count("Conv2d") else "convnet"
+
+
 def embedding_dim(encoder: nn.Module, contract: InputContract) -> int:
     """Return D of an image encoder, by running it once."""
     with torch.no_grad():

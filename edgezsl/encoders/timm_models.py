@@ -11,6 +11,7 @@ from edgezsl.encoders.source_model import (
     SourceModel,
     UnitEmbeddings,
     embedding_dim,
+    family,
     licence_of_card,
     triple,
     weights_digest,
@@ -60,7 +61,7 @@ def source_from_timm(model: nn.Module, *, name: str, source: str = "", licence: 
     return SourceModel(
         name=name,
         source=source or f"timm: {name}",
-        recipe="convnet",
+        recipe=family(model),
         image_encoder=encoder,
         contract=contract,
         space=EmbeddingSpace(id=digest, dim=embedding_dim(encoder, contract), similarity="cosine"),

@@ -17,6 +17,7 @@ from edgezsl.encoders.source_model import (
     TextSide,
     UnitEmbeddings,
     embedding_dim,
+    family,
     licence_of_card,
     triple,
     weights_digest,
@@ -76,7 +77,7 @@ def source_from_transformers(
     return SourceModel(
         name=name,
         source=source or f"transformers: {name}",
-        recipe="vit",
+        recipe=family(encoder),
         image_encoder=encoder,
         contract=contract,
         space=EmbeddingSpace(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from edgezsl.errors import InputError, shown
 from edgezsl.evaluate.cold_start import ColdStart, cold_start
 from edgezsl.preprocess import Preprocessor
 from edgezsl.prototypes import ClassPrototypes, ClassRow
-from edgezsl.runtime.engine import open_engine
+from edgezsl.runtime.engine import open_engine, serving_engines
 from edgezsl.scoring import rank, scores
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edgezsl.contract import EmbeddingSpace, InputContract
     from edgezsl.runtime.engine import Engine, EngineName
 
+Preprocess: TypeAlias = "Callable[[Sequence[NDArray[np.uint8]]], NDArray[Any]]"
 FRAME_SIZE = (720, 1280)
 WARM_UP = 3  # rounds that are not counted
 
@@ -44,6 +45,7 @@ class Subject:
         contract: How a frame becomes its pixels.
         space: Where it puts them.
         cold: What a new process with it costs, or None where that was not measured.
+        preprocess: How its own library turns frames into pixels, or None where that is done by the contract.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Subject:
     contract: InputContract
     space: EmbeddingSpace
     cold: ColdStart | None = None
+    preprocess: Preprocess | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def open_subjects(
 
     Args:
         bundle: The bundle.
-        engines: The engines.
+        engines: The engines; those that a precision is not for are passed over, unless no other is named.
         precisions: Of its encoders: names, or none for the one that runs by itself.
         threads: Of each engine, or None for all cores.
         cold: Whether to start a new process with each, too.
@@ -129,7 +132,7 @@ def open_subjects(
     """
     manifest = bundle.manifest
     for precision in precisions or (manifest.precision,):
-        for name in engines:
+        for name in [one for one in engines if one in serving_engines(precision)] or engines:
             started = cold_start(bundle.folder, name, precision, threads=threads) if cold else None
             engine = open_engine(bundle, name, threads=threads, precision=precision)
             called = f"{manifest.name} ({bundle.digest[:6]}) {manifest.contract.size[0]} px, {engine.description}"
@@ -190,18 +193,25 @@ def _stages(subjects: Sequence[Subject], classes: int) -> dict[tuple[str, str], 
     frame = random.randint(0, 256, (*FRAME_SIZE, 3), np.uint8)
     stages: dict[tuple[str, str], Callable[[], object]] = {}
     for subject in subjects:
-        preprocess = Preprocessor(subject.contract)
+        preprocess = subject.preprocess or Preprocessor(subject.contract)
         pixels = preprocess([frame])
         score = _scoring(subject.space, classes, random)
         rows = subject.engine.run(pixels)
-        contract, run = subject.contract, subject.engine.run
-        size = f"{FRAME_SIZE[1]}x{FRAME_SIZE[0]} to {contract.size[1]}x{contract.size[0]}, {contract.resize}"
-        size += f", {contract.interpolation}{', exact' if contract.exact_resize else ''}"
-        stages.setdefault(("preprocess", size), _bound(preprocess, [frame]))
+        run = subject.engine.run
+        stages.setdefault(("preprocess", _preprocessing(subject)), _bound(preprocess, [frame]))
         stages.setdefault(("score", f"{classes} classes of {subject.space.dim} values"), _bound(score, rows))
         stages["engine", subject.name] = _bound(run, pixels)
         stages["whole frame", subject.name] = _whole(frame, preprocess, run, score)
     return stages
+
+
+def _preprocessing(subject: Subject) -> str:
+    """Return in words how a frame becomes pixels."""
+    contract = subject.contract
+    size = f"{FRAME_SIZE[1]}x{FRAME_SIZE[0]} to {contract.size[1]}x{contract.size[0]}, {contract.resize}"
+    exact = ", exact" if contract.exact_resize else ""
+    by = ", its library's own" if subject.preprocess else ""
+    return f"{size}, {contract.interpolation}{exact}{by}"
 
 
 def _bound(call: Callable[[Any], object], value: object) -> Callable[[], object]:
@@ -210,7 +220,7 @@ def _bound(call: Callable[[Any], object], value: object) -> Callable[[], object]
 
 def _whole(
     frame: NDArray[np.uint8],
-    preprocess: Preprocessor,
+    preprocess: Preprocess,
     run: Callable[[NDArray[Any]], NDArray[np.float32]],
     score: Callable[[NDArray[np.float32]], object],
 ) -> Callable[[], object]:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
-from edgezsl.bundle import TEXT_ENCODER
+from edgezsl.bundle import TEXT_ENCODER, TOKENIZER
 from edgezsl.compile.import_run import ImportResult, ImportSettings, import_source
-from edgezsl.compile.pictures import generated_pictures
+from edgezsl.compile.pictures import folder_pictures, generated_pictures
 from edgezsl.compile.source_parity import fitted_contract, measure_source
 from edgezsl.encoders.clip_tokenizer import clip_tokenizer_json
 from edgezsl.encoders.model import IMAGE_ENCODER, Model
 from edgezsl.encoders.modules import module_files
-from edgezsl.errors import ParityError
+from edgezsl.errors import ModelError, ParityError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from tests.documents import Page
-from tests.encoders.sources import clip_tokenizer, mobile_clip_source, preprocessing, small_clip, tiny_clip_source
+from tests.encoders.sources import (
+    clip_tokenizer,
+    mobile_clip_source,
+    preprocessing,
+    small_clip,
+    small_siglip_source,
+    tiny_clip_source,
+)
 from tests.factories import finished
 
 from edgezsl.encoders.open_clip_models import source_from_open_clip  # isort: skip  # after sources.py made open_clip importable
@@ -83,6 +92,42 @@ def test_each_wrong_field_of_a_contract_is_seen_and_named(source, files, picture
     assert any(fault.startswith("preprocessing") for fault in parity.faults), parity.figures
     assert parity.suspect.startswith(suspect)
     assert len(parity.worst) == 6
+
+
+def test_texts_of_siglip_that_are_not_padded_are_seen(pictures):
+    siglip = small_siglip_source()
+    made = module_files(siglip, opset=17)
+    assert proved(siglip, made, pictures).faults == []
+    unpadded = json.dumps({**json.loads(made[TOKENIZER]), "padding": None}).encode()
+    parity = proved(siglip, {**made, TOKENIZER: unpadded}, pictures)
+    assert parity.figures["texts_of_other_tokens"] > 0.9  # all but the texts that are too long
+    assert parity.figures["texts_worst"] == 0
+    assert any("texts_of_other_tokens" in fault for fault in parity.faults)
+
+
+def test_tokens_that_the_text_encoder_does_not_know_are_said_to_be_of_another_model(source, files, pictures):
+    texts = {"context_length": 77, "vocab_size": 500, "width": 64, "heads": 2, "layers": 1}
+    other = source_from_open_clip(
+        small_clip(text=texts), name="other", preprocess=preprocessing(), tokenizer=clip_tokenizer()
+    )
+    with pytest.raises(ModelError, match="tokens up to 49407") as caught:
+        proved(other, module_files(other, opset=17), pictures)
+    assert caught.value.code == "unfit_tokenizer"
+
+
+def test_the_library_reads_an_image_file_itself(source, pictures, tmp_path):
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    images = [Image.fromarray(one.image) for one in pictures[:6]]
+    for number, image in enumerate(images):
+        image.save(tmp_path / f"turned{number}.jpg", exif=turned)
+        image.convert("CMYK").save(tmp_path / f"cmyk{number}.jpg")
+        image.convert("P").save(tmp_path / f"palette{number}.png")
+    read = list(folder_pictures(tmp_path).each)
+    assert read[-1].image.shape == (*images[-1].size, 3)
+    assert finished(fitted_contract(source, read))[0][1].holds
+    other = [replace(one, file=two.file) for one, two in itertools.pairwise(read)]
+    assert not finished(fitted_contract(source, other))[0][1].holds
 
 
 def test_texts_that_are_not_padded_as_the_model_wants_are_seen(source, files, pictures):

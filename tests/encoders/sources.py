@@ -7,9 +7,12 @@ import logging
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
+from edgezsl.compile.source_parity import TEXTS
 from edgezsl.encoders.open_clip_models import source_from_open_clip
 from edgezsl.encoders.torchvision_import import import_torchvision
+from edgezsl.encoders.transformers_models import source_from_transformers
 
 import_torchvision()
 open_clip = pytest.importorskip("open_clip")
@@ -32,10 +35,10 @@ def preprocessing(**changes):
     }
 
 
-def small_clip(*, side=SIDE, layers=2, width=64, patch=8, text=None):
+def small_clip(*, side=SIDE, layers=2, width=64, patch=8, text=None, vision=None):
     """Return a CLIP of OpenCLIP's own classes."""
     torch.manual_seed(0)
-    vision = {"image_size": side, "layers": layers, "width": width, "patch_size": patch}
+    vision = vision or {"image_size": side, "layers": layers, "width": width, "patch_size": patch}
     texts = text or {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2}
     return open_clip.model.CLIP(embed_dim=32, vision_cfg=vision, text_cfg=texts)
 
@@ -54,11 +57,61 @@ def clip_tokenizer():
     return open_clip.get_tokenizer("ViT-B-32")
 
 
+def small_siglip_source():
+    """Return a small SigLIP with a tokenizer of its kind: a unigram model, texts padded to 64 tokens."""
+    transformers = pytest.importorskip("transformers")
+    words = Tokenizer(models.Unigram())
+    words.pre_tokenizer = pre_tokenizers.Metaspace()
+    specials = dict(zip(("pad_token", "eos_token", "unk_token"), ("<pad>", "</s>", "<unk>"), strict=True))
+    settings = {"special_tokens": list(specials.values()), "unk_token": specials["unk_token"]}
+    trainer = trainers.UnigramTrainer(vocab_size=200, show_progress=False, **settings)
+    words.train_from_iterator(TEXTS, trainer)
+    words.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, **specials)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = transformers.SiglipConfig(
+        vision_config={**sizes, "image_size": SIDE, "patch_size": 16},
+        text_config={
+            **sizes,
+            "vocab_size": words.get_vocab_size(),
+            "pad_token_id": 0,
+            "bos_token_id": 1,
+            "eos_token_id": 1,
+        },
+    )
+    torch.manual_seed(0)
+    return source_from_transformers(
+        transformers.SiglipModel(config),
+        name="siglip",
+        image_processor=transformers.SiglipImageProcessor(size={"height": SIDE, "width": SIDE}),
+        tokenizer=tokenizer,
+    )
+
+
 def tiny_clip_source():
     """Return TinyCLIP as a source."""
     return source_from_open_clip(
         tiny_clip(), name="TinyCLIP-8M-16", preprocess=preprocessing(size=224), tokenizer=clip_tokenizer()
     )
+
+
+def settled(model, side):
+    """Return a network with random weights that tells images apart, as a trained one does.
+
+    As it is made, a deep one answers everything nearly alike: its layer scales are 1e-5, and its normalisations know
+    nothing of what comes in.
+    """
+    norms = [one for one in model.modules() if isinstance(one, torch.nn.BatchNorm2d)]
+    for one in norms:
+        one.reset_running_stats()
+        one.momentum = None  # the mean of all that it meets
+    with torch.no_grad():
+        for name, values in model.named_parameters():
+            if name.endswith("layer_scale.gamma"):
+                values.fill_(1)
+        model.train()
+        model(torch.randn(8, 3, side, side))
+    return model.eval()
 
 
 def mobile_clip_source():
@@ -67,4 +120,5 @@ def mobile_clip_source():
     tag = open_clip.get_pretrained_cfg("MobileCLIP2-S0", "dfndr2b")
     fields = {key: tag[key] for key in ("mean", "std", "interpolation", "resize_mode")}
     model = open_clip.create_model("MobileCLIP2-S0", force_preprocess_cfg=fields)
+    settled(model.visual, 256)
     return source_from_open_clip(model, name="MobileCLIP2-S0", tokenizer=open_clip.get_tokenizer("MobileCLIP2-S0"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
 from tokenizers import Tokenizer
 
 from edgezsl.encoders.clip_tokenizer import clip_tokenizer_json
+from edgezsl.encoders.tokenizer_file import fixed_length
 from edgezsl.runtime.text_cleaning import text_cleaner
 from tests.encoders.sources import clip_tokenizer, open_clip
 
@@ -111,6 +113,21 @@ def test_without_the_cleaning_some_are_not(ours):
 def test_siglip_texts_are_canonicalized_as_its_library_does():
     library, clean = open_clip.tokenizer.get_clean_fn("canonicalize"), text_cleaner("canonicalize")
     assert [one for one in strings() if clean(one) != library(one)] == []
+
+
+def test_siglip_tokens_are_those_of_the_library_where_its_tokenizer_is_given():
+    given = os.environ.get("EDGEZSL_SIGLIP_TOKENIZER")
+    if not given:
+        pytest.skip(
+            "SigLIP's tokenizer lies in no package: EDGEZSL_SIGLIP_TOKENIZER names no folder with its tokenizer.json"
+        )
+    library = pytest.importorskip("transformers").AutoTokenizer.from_pretrained(given, local_files_only=True)
+    ours = Tokenizer.from_str(
+        fixed_length(library.backend_tokenizer.to_str().encode(), 64, pad_id=library.pad_token_id).decode()
+    )
+    texts = strings()
+    expected = library(texts, padding="max_length", truncation=True, max_length=64)["input_ids"]
+    assert [one for one, ids in zip(texts, expected, strict=True) if ours.encode(one).ids != ids] == []
 
 
 def test_a_long_text_is_cut_and_still_ends(ours):

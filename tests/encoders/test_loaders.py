@@ -11,10 +11,12 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from edgezsl.compile.import_run import load_source
+from edgezsl.compile.torch_engine import torch_subjects
 from edgezsl.encoders.clip_tokenizer import clip_tokenizer_json
 from edgezsl.encoders.torchvision_import import import_torchvision
-from edgezsl.errors import ModelError
+from edgezsl.errors import InputError, ModelError
 from tests.encoders.sources import SIDE, clip_tokenizer, small_clip
+from tests.factories import small_space, write_small_bundle
 
 import_torchvision()
 transformers = pytest.importorskip("transformers")
@@ -64,6 +66,20 @@ def transformers_clip(tmp_path_factory, merges):
     transformers.CLIPTokenizer(vocab=vocabulary, merges=[tuple(one) for one in held["merges"]]).save_pretrained(folder)
     (folder / "README.md").write_text(CARD)
     return folder, model
+
+
+def test_a_local_import_is_compared_with_pytorch_where_its_path_is_given(transformers_clip, tmp_path):
+    folder, _ = transformers_clip
+    source = f"hf:{folder}"
+    space = small_space(id=load_source(source).space.id)
+    (loaded,) = torch_subjects(write_small_bundle(tmp_path / "same", space=space), source=source, threads=1)
+    assert loaded.name.endswith("as loaded")
+    with pytest.raises(InputError, match="has other weights") as caught:
+        torch_subjects(write_small_bundle(tmp_path / "other"), source=source, threads=1)
+    assert caught.value.code == "other_weights"
+    with pytest.raises(InputError, match="PyTorch cannot load") as caught:
+        torch_subjects(write_small_bundle(tmp_path / "third"), source=None, threads=1)
+    assert "--compare" in caught.value.hint
 
 
 def test_a_folder_of_transformers(transformers_clip):

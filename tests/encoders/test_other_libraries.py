@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from edgezsl.encoders.model import IMAGE_ENCODER, Model
-from edgezsl.encoders.source_model import licence_of_card
+from edgezsl.encoders.source_model import family, licence_of_card
 from edgezsl.encoders.timm_models import source_from_timm
 from edgezsl.encoders.torchvision_import import import_torchvision
 from edgezsl.encoders.transformers_models import source_from_transformers
 from edgezsl.errors import ModelError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
+from tests.encoders.sources import small_clip
 
 import_torchvision()
 transformers = pytest.importorskip("transformers")
@@ -75,6 +76,27 @@ def test_the_contract_is_the_models_own():
     assert (siglips.space.activation, clip().space.activation) == ("sigmoid", "softmax")
     assert clip().space.logit_scale == pytest.approx(np.exp(2.6592), rel=1e-4)
     assert convnet().contract.mean == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "recipe"),
+    [
+        ("mobilenetv3_small_050", "convnet"),
+        ("resnet18", "convnet"),
+        ("mobilevit_xxs", "convnet"),
+        ("vit_tiny_patch16_224", "vit"),
+        ("swin_tiny_patch4_window7_224", "vit"),
+        ("fastvit_t8", "fastvit"),
+    ],
+)
+def test_the_recipe_is_of_the_architecture_whatever_library_it_comes_from(architecture, recipe):
+    assert family(timm.create_model(architecture)) == recipe
+
+
+def test_a_clip_of_convolutions_has_the_recipe_of_convolutions():
+    vision = {"image_size": 64, "layers": (1, 1, 1, 1), "width": 16, "patch_size": None, "head_width": 16}
+    assert family(small_clip(vision=vision).visual) == "convnet"
+    assert family(small_clip().visual) == "vit"
 
 
 def test_equal_weights_are_one_space_and_others_are_not():

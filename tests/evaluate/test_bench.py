@@ -12,6 +12,7 @@ from edgezsl.encoders.open_clip_models import source_from_open_clip
 from edgezsl.errors import EngineError, InputError
 from edgezsl.evaluate.bench import BenchReport, bench, open_subjects
 from edgezsl.evaluate.cold_start import cold_start
+from edgezsl.preprocess import Preprocessor
 from tests.encoders.sources import preprocessing, small_clip
 
 
@@ -54,3 +55,11 @@ def test_a_model_in_pytorch_is_timed_as_loaded_and_re_parameterised():
     assert "re-parameterised" in fused.name
     pixels = np.random.RandomState(0).rand(1, 3, 64, 64).astype(np.float32)
     np.testing.assert_allclose(loaded.engine.run(pixels), fused.engine.run(pixels), atol=1e-5)
+    rows, columns = np.mgrid[:90, :120]
+    frame = np.stack([2 * rows, 2 * columns, rows + columns], axis=2).astype(np.uint8)
+    ours, theirs = Preprocessor(source.contract)([frame]), loaded.preprocess([frame])
+    np.testing.assert_allclose(ours, theirs, atol=0.05)
+    *_, report = bench([loaded, fused], runs=5, classes=10)
+    own = [timing.stage for timing in report.timings if timing.stage.startswith("preprocess")]
+    assert len(own) == 1
+    assert own[0].endswith("its library's own")
