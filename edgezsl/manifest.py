@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BUNDLE_FORMAT = "edgezsl-bundle/1"
-Precision = Literal["fp32", "fp16", "int8", "int8_fp16"]
+Precision = Literal["fp32", "fp16", "int8", "int8_fp16", "int8_dynamic"]
 SemanticKind = Literal["words", "attributes", "examples", "vector"]
 ExampleBias = Literal["none", "half_squared_norm"]
 TextCleaning = Literal["none", "clip", "canonicalize"]
@@ -27,7 +27,7 @@ TextCleaning = Literal["none", "clip", "canonicalize"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 LARGEST_BATCH = 4096  # frames; an engine pads to `min`
 SLOT = "{}"  # where a template takes the name
-_ARITHMETIC = ("fp32", "bf16", "fp16", "int8", "int8_fp16")  # what an engine may compute in
+_ARITHMETIC = ("fp32", "bf16", "fp16", "int8", "int8_fp16", "int8_dynamic")  # what an engine may compute in
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgezsl.bundle import Bundle
@@ -92,9 +93,10 @@ class Station:
         with ThreadPoolExecutor(1, "edgezsl.start") as beside, ExitStack() as held:
             opened = beside.submit(Bundle.open, settings.bundle)  # its files are hashed while packages are imported
             profile, why = _profile(settings.device)
-            choice = choose_engine(settings.engine, profile.engines, installed_engines(), profile.name)
-            preload(choice.name)
+            choose = partial(choose_engine, settings.engine, profile.engines, installed_engines(), profile.name)
+            preload(choose().name)
             bundle = opened.result()
+            choice = choose(precision=settings.precision or bundle.manifest.precision)
             embedder = EmbedProcess(bundle)
             held.callback(embedder.close)
             source = ClassSource(settings.classes, bundle.manifest.space, embedder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -11,6 +11,8 @@ from edgezsl.cli.options import JsonOption
 from edgezsl.cli.say import followed, rules_facts, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edgezsl.compile.choice import Quantized
     from edgezsl.compile.export import ExportResult
     from edgezsl.manifest import Batch, Precision
@@ -31,6 +33,9 @@ def export(
         Path | None, typer.Argument(metavar="MODEL", help="A model directory; default: the model of edgezsl.")
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit integers: a quarter of the size.")] = False,
+    int8_dynamic: Annotated[
+        bool, typer.Option("--int8-dynamic", help="8-bit products without calibration: ONNX Runtime only.")
+    ] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="Half precision, where it is safe.")] = False,
     fp32: Annotated[bool, typer.Option("--fp32", help="Full precision. Default: what the recipe says.")] = False,
     device: Annotated[
@@ -72,7 +77,7 @@ def export(
         model=model,
         out=out,
         recipe=recipe,
-        precision=_precision(int8=int8, fp16=fp16, fp32=fp32),
+        precision=_precision(int8=int8, int8_dynamic=int8_dynamic, fp16=fp16, fp32=fp32),
         batch=_batch(batch),
         device=device,
         uint8=uint8,
@@ -87,10 +92,11 @@ def export(
     say_json(result.to_json()) if json else _say_result(result)
 
 
-def _precision(*, int8: bool, fp16: bool, fp32: bool) -> Precision | None:
-    if int8 + fp16 + fp32 > 1:
-        raise typer.BadParameter("give one of --int8, --fp16 and --fp32")
-    return "int8" if int8 else "fp16" if fp16 else "fp32" if fp32 else None
+def _precision(**asked: bool) -> Precision | None:
+    chosen = [name for name, given in asked.items() if given]
+    if len(chosen) > 1:
+        raise typer.BadParameter("give one of --int8, --int8-dynamic, --fp16 and --fp32")
+    return cast("Precision", chosen[0]) if chosen else None
 
 
 def _batch(text: str) -> Batch:
@@ -111,7 +117,7 @@ def _say_result(result: ExportResult) -> None:
     report, manifest, fallback = result.report, result.bundle.manifest, result.bundle.manifest.fallback
     images = f"{report.images} {report.kind}"
     if report.kind.startswith("generated"):
-        images += ", which are no photographs: prove it on yours with --parity-images FOLDER"
+        images += ", which are no photographs: their best classes are not judged; prove it on yours with --parity-images FOLDER"
     elif report.photographs != report.images:
         images += f" of {report.photographs} photographs"
     sizes = report.bytes
@@ -121,27 +127,14 @@ def _say_result(result: ExportResult) -> None:
             ("licence", manifest.licence.id),
             ("precision", f"{manifest.precision}{_how(result)}"),
             *([("instead of", f"{fallback.asked}: {fallback.reason}")] if fallback else []),
-            ("calibration", result.calibration or "none: full precision needs no ranges"),
+            ("calibration", result.calibration or f"none: {manifest.precision} needs no ranges"),
             ("size", f"{sizes['model'] / 1e6:.2f} MB in fp32, {sizes['export'] / 1e6:.2f} MB now"),
             ("parity", f"{report.outcome.replace('_', ' ')} on {images}"),
             ("classes", report.vocabulary),
             *rules_facts(manifest.verdicts),
         ]
     )
-    rows = []
-    for precision, one in result.reports.items():
-        for name, engine in one.engines.items():
-            figures = [_figure(engine.figures.get(figure)) for figure in _COLUMNS.values()]
-            called = f"{precision} in {name}" if len(result.reports) > 1 else name
-            rows.append(
-                (
-                    called,
-                    *figures,
-                    f"{engine.latency['p50_ms']:.2f}",
-                    ", ".join(map(_column_of, engine.broken)) or "none",
-                )
-            )
-    say_table(["engine", *_COLUMNS, "ms", "broken bounds"], rows)
+    say_table(["engine", *_COLUMNS, "ms", "broken bounds"], list(_rows(result)))
     _say_accuracy(result)
     if result.quantized and result.quantized.losses:
         _say_search(result.quantized)
@@ -156,6 +149,16 @@ def _say_result(result: ExportResult) -> None:
         f"bundle: {result.bundle.folder} ({result.bundle.digest[:12]}), report: {result.report_file.with_suffix('.html')}"
     )
     say(f"next: edgezsl run --bundle {result.bundle.folder} --camera 0 --classes classes.yaml")
+
+
+def _rows(result: ExportResult) -> Iterator[tuple[str, ...]]:
+    """Yield what the table says of each precision in each engine."""
+    for precision, report in result.reports.items():
+        for name, engine in report.engines.items():
+            called = f"{precision} in {name}" if len(result.reports) > 1 else name
+            figures = (_figure(engine.figures.get(figure)) for figure in _COLUMNS.values())
+            broken = ", ".join(map(_column_of, engine.broken)) or "none"
+            yield called, *figures, f"{engine.latency['p50_ms']:.2f}", broken
 
 
 def _column_of(figure: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgezsl.compile.encoder_run import embeddings_one_by_one, encoder_engine
+from edgezsl.compile.equalize import equalized_graph
 from edgezsl.compile.figures import agreement_figures
 from edgezsl.compile.progress import Progress
 from edgezsl.compile.quantize import collect_histograms, quantized_graph
@@ -65,6 +66,7 @@ class Quantized:
 
     Attributes:
         data: The ONNX file.
+        encoder: What was quantized: the encoder in float, equalized where the plan says so.
         plan: How it was quantized.
         trials: What was tried, in order.
         losses: For each group of nodes what the centred cosine loses when the group alone is in INT8; empty where the
@@ -72,6 +74,7 @@ class Quantized:
     """
 
     data: bytes
+    encoder: bytes
     plan: QuantizationPlan
     trials: tuple[Trial, ...]
     losses: Mapping[str, float]
@@ -104,14 +107,12 @@ def quantize_by_recipe(
         EngineError: When it does not run.
         MissingExtraError: When onnx or ONNX Runtime is not installed.
     """
-    histograms: dict[str, Histogram] = {}
-    frames = (frame[None] for frame in calibration.pixels)
-    for done in collect_histograms(encoder, frames, histograms):
-        yield Progress("measuring ranges", done, len(calibration))
     judged = calibration.pixels[:: -(-len(calibration) // _JUDGED_ON)]
     model = embeddings_one_by_one(encoder_engine(encoder, contract, dim), judged)
-    bench = _Bench(encoder, contract, dim, recipe, histograms, judged, model)
+    bench = _Bench(encoder, contract, dim, recipe, judged, model)
     for number, plan in enumerate(recipe.plans, 1):
+        if plan.equalize not in bench.measured:
+            yield from _measure(bench, calibration, equalize=plan.equalize)
         found = bench.attempt(plan)
         yield Progress("quantizing", number, len(recipe.plans))
         if found:
@@ -120,24 +121,47 @@ def quantize_by_recipe(
     return (yield from _searched(bench, losses))
 
 
+def _measure(bench: _Bench, calibration: CalibrationSet, *, equalize: bool) -> Generator[Progress, None, None]:
+    """Measure the ranges of the encoder, as it is or equalized."""
+    encoder = bench.encoder
+    if equalize:
+        yield Progress("equalizing channels", 0, 1)
+        encoder = equalized_graph(encoder, (frame[None] for frame in calibration.pixels))
+        yield Progress("equalizing channels", 1, 1)
+    histograms: dict[str, Histogram] = {}
+    for done in collect_histograms(encoder, (frame[None] for frame in calibration.pixels), histograms):
+        yield Progress("measuring ranges", done, len(calibration))
+    bench.measured[equalize] = encoder, histograms
+
+
 @dataclass(slots=True, eq=False)
 class _Bench:
-    """Tries plans, and remembers the best."""
+    """Tries plans, and remembers the best.
+
+    Attributes:
+        encoder: What is to be quantized, with its contract and dimension.
+        recipe: Gives the bounds.
+        judged: The pixels that a plan is judged on, and the answers of the encoder in float to them: `model`.
+        measured: The encoder and the histograms of its tensors: as it is, and equalized, by whether it is equalized.
+        trials: What was tried.
+        best: Centred cosine, file and plan.
+    """
 
     encoder: bytes
     contract: InputContract
     dim: int
     recipe: Recipe
-    histograms: Mapping[str, Histogram]
     judged: NDArray[Any]
     model: NDArray[np.float32]
+    measured: dict[bool, tuple[bytes, Mapping[str, Histogram]]] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
     best: tuple[float, bytes, QuantizationPlan] | None = None
 
     def quantized(self, plan: QuantizationPlan) -> tuple[bytes, dict[str, float]]:
         """Quantize by a plan, and compare."""
-        ranges = {name: one.range(plan.calibrator, plan.percentile) for name, one in self.histograms.items()}
-        data = quantized_graph(self.encoder, ranges, plan.keep_float)
+        encoder, histograms = self.measured[plan.equalize]
+        ranges = {name: one.range(plan.calibrator, plan.percentile) for name, one in histograms.items()}
+        data = quantized_graph(encoder, ranges, plan.keep_float)
         engine = encoder_engine(data, self.contract, self.dim)
         return data, agreement_figures(self.model, embeddings_one_by_one(engine, self.judged))
 
@@ -157,7 +181,7 @@ class _Bench:
         if self.best is None:
             raise ValueError("a recipe has at least one plan")
         _, data, plan = self.best
-        return Quantized(data, plan, tuple(self.trials), losses)
+        return Quantized(data, self.measured[plan.equalize][0], plan, tuple(self.trials), losses)
 
     def _p50_ms(self, data: bytes) -> float:
         engine, frame = encoder_engine(data, self.contract, self.dim), self.judged[:1]
@@ -186,7 +210,8 @@ def _searched(bench: _Bench, losses: Mapping[str, float]) -> Generator[Progress,
     """Leave the most sensitive groups in float, one more at a time, until the bounds are met."""
     groups, plan = node_groups(bench.encoder), bench.result({}).plan
     order = sorted(losses, key=lambda name: -losses[name])
-    first = max(len(left_in_float(losses, 1 - bench.recipe.bounds.centred_mean)), 1)
+    needed = len(left_in_float(losses, 1 - bench.recipe.bounds.centred_mean))
+    first = max(min(needed, len(order) - 1), 1)  # where the bounds are out of reach, the nearest is still of use
     for count in range(first, len(order)):
         kept = only([node for name in order[:count] for node in groups[name]])
         found = bench.attempt(replace(plan, keep_float=kept))

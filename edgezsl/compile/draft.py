@@ -19,6 +19,7 @@ from edgezsl.compile.encoder_run import check_batch, embeddings_one_by_one, enco
 from edgezsl.compile.golden_set import golden_set
 from edgezsl.compile.half import half_graph, largest_magnitudes
 from edgezsl.compile.progress import Progress
+from edgezsl.compile.quantize import dynamic_graph
 from edgezsl.compile.rules import verdicts
 from edgezsl.encoders.graph import IR_VERSION, load_graph, opset_of, portable_encoder, with_batch, with_uint8_input
 from edgezsl.encoders.model import IMAGE_ENCODER
@@ -46,7 +47,9 @@ _ARITHMETIC: dict[Precision, tuple[str, ...]] = {
     "fp16": ("fp16",),
     "int8": ("int8",),
     "int8_fp16": ("int8_fp16",),
+    "int8_dynamic": ("int8_dynamic",),
 }
+CALIBRATED: frozenset[Precision] = frozenset({"fp16", "int8", "int8_fp16"})
 _OUTCOMES: dict[Outcome, Literal["passed", "too_few", "broken_allowed"]] = {
     "passed": "passed",
     "too_few": "too_few",
@@ -90,7 +93,7 @@ class Draft:
         versions = {"edgezsl": __version__, **{name: str(package.__version__) for name, package in packages.items()}}
         used = self.calibration
         recipe = self.recipe.name
-        if self.quantized is not None and used is not None and precision.startswith("int8"):
+        if self.quantized is not None and used is not None and precision in {"int8", "int8_fp16"}:
             recipe = f"{recipe}: {self.quantized.plan}; calibrated on {len(used)} {used.kind}"
         return Provenance(
             source_model=self.model.facts.source,
@@ -189,7 +192,7 @@ def make_draft(
     if uint8 and contract.dtype != "uint8":
         full, contract = with_uint8_input(full, contract), replace(contract, dtype="uint8")
     used, quantized = None, None
-    if set(precisions) - {"fp32"} or facts.space.image_mean is None:
+    if CALIBRATED & set(precisions) or facts.space.image_mean is None:
         used = yield from calibration_set(calibration, contract, recipe.calibration_images)
     if used is not None and set(precisions) & {"int8", "int8_fp16"}:
         quantized = yield from quantize_by_recipe(full, contract, dim, recipe, used)
@@ -211,13 +214,18 @@ def _smaller(
     made: dict[Precision, bytes] = {}
     if "int8" in precisions and quantized is not None:
         made["int8"] = quantized.data
+    if "int8_dynamic" in precisions:
+        made["int8_dynamic"] = dynamic_graph(full)
     if used is None or not set(precisions) & {"fp16", "int8_fp16"}:
         return made
     yield Progress("looking for what float16 cannot hold", 0, 1)
-    largest = largest_magnitudes(full, (frame[None] for frame in used.pixels))
     if "fp16" in precisions:
-        made["fp16"] = half_graph(full, largest)
+        made["fp16"] = half_graph(full, _largest(full, used))
     if "int8_fp16" in precisions and quantized is not None:
-        made["int8_fp16"] = half_graph(quantized.data, largest)
+        made["int8_fp16"] = half_graph(quantized.data, _largest(quantized.encoder, used))
     yield Progress("looking for what float16 cannot hold", 1, 1)
     return made
+
+
+def _largest(encoder: bytes, used: CalibrationSet) -> dict[str, float]:
+    return largest_magnitudes(encoder, (frame[None] for frame in used.pixels))

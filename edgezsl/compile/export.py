@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgezsl.bundle import Bundle
 from edgezsl.compile.dead_leaves import PARITY_SEED
-from edgezsl.compile.draft import make_draft
+from edgezsl.compile.draft import CALIBRATED, make_draft
 from edgezsl.compile.parity import Reference, measure_parity
 from edgezsl.compile.parity_page import parity_page
 from edgezsl.compile.pictures import folder_pictures, generated_pictures
@@ -53,7 +53,7 @@ class ExportSettings:
         model: The model directory, or None for the model that comes with edgezsl.
         out: The bundle's folder, or None for one named after model and precision, in the working directory.
         recipe: A recipe's name or file, or None for the model's own.
-        precision: `fp32`, `fp16` or `int8`, or None for what the recipe says.
+        precision: `fp32`, `fp16`, `int8` or, where the recipe allows it, `int8_dynamic`; None: what the recipe says.
         batch: Frames at once.
         device: A board's name or its profile's file: where TensorRT runs there, INT8 comes with what TensorRT builds from.
         uint8: Whether the graph takes pixels as they are, and normalises them itself.
@@ -157,10 +157,11 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
         model, recipe, tried, batch=settings.batch, calibration=settings.calibration, uint8=settings.uint8
     )
     with tempfile.TemporaryDirectory(prefix="edgezsl-export-") as folder:
-        proved = draft.write(Path(folder) / "draft", tuple(draft.encoders))
-        names = everyday_prototypes(proved)
-        reference = _reference(draft, proved, settings, pictures, names)
-        reports = yield from measure_parity(reference, proved, tried, pictures, draft.calibration, recipe.bounds)
+        drafts = {precision: draft.write(Path(folder) / precision, (precision,)) for precision in tried}
+        first = drafts[tried[0]]
+        names = everyday_prototypes(first)
+        reference = _reference(draft, first, settings, pictures, names)
+        reports = yield from measure_parity(reference, drafts, pictures, draft.calibration, recipe.bounds)
     kept, fallback = _kept(settings, wanted, reports)
     out = settings.out or Path(f"{model.facts.name}-{kept[-1]}")
     Bundle.check_place(out)
@@ -169,9 +170,12 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
     broken = [report for report in shown.values() if report.outcome == "broken"]
     if broken and not settings.allow_broken_parity:
         raise _broken(broken[0], report_file)
+    unserved = [report for report in broken if not report.engines]
+    if unserved:
+        raise _unserved(unserved[0], report_file)
     bundle = draft.write(out, kept, report=shown[kept[-1]], names=names, fallback=fallback)
     used = draft.calibration
-    words = f"{len(used)} {used.kind}" if used and kept[-1] != "fp32" else ""
+    words = f"{len(used)} {used.kind}" if used and kept[-1] in CALIBRATED else ""
     yield ExportResult(bundle, shown, report_file, words, draft.quantized)
 
 
@@ -181,6 +185,10 @@ def _precisions(settings: ExportSettings, recipe: Recipe) -> tuple[Precision, ..
     if precision not in EXPORTED:
         expected = " or ".join(EXPORTED)
         raise InputError(f"this version does not export {precision}", code="not_exported", expected=expected)
+    if precision == "int8_dynamic" and not recipe.dynamic:
+        hint = "take --int8, or a recipe of your own with `dynamic: true`"
+        message = f"the recipe {recipe.name} does not allow int8_dynamic"
+        raise InputError(message, code="not_allowed", expected="a recipe with `dynamic: true`, such as vit", hint=hint)
     profile = load_profile(settings.device) if settings.device else None
     if precision == "int8" and profile is not None and "tensorrt" in profile.engines:
         return (*_FOR_TENSORRT, precision)
@@ -256,4 +264,15 @@ def _broken(report: ParityReport, file: Path) -> ParityError:
         where=Place(str(file.with_suffix(".html"))),
         hint="calibrate on photographs like the camera's (--calibration), keep more in float in a recipe of your own, "
         "take another precision where this does not hold (--fallback fp16), or record it with --allow-broken-parity",
+    )
+
+
+def _unserved(report: ParityReport, file: Path) -> ParityError:
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in report.refused.items())
+    return ParityError(
+        f"no engine serves the {report.precision} export: {reasons}",
+        code="unserved",
+        where=Place(str(file.with_suffix(".html"))),
+        hint="--allow-broken-parity records a broken bound, not a bundle that nothing runs: keep more in float in a recipe of "
+        "your own, or take another precision",
     )

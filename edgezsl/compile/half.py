@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgezsl.compile.inner import inner_values
 from edgezsl.encoders.graph import graph_bytes, load_graph, require_onnx, stripped
 from edgezsl.errors import missing_extra
-from edgezsl.runtime.onnx_engine import OnnxGraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,20 +46,13 @@ def largest_magnitudes(data: bytes, pixels: Iterable[NDArray[Any]]) -> dict[str,
     """
     package = require_onnx()
     model = load_graph(data, "the image encoder")
-    given = model.graph.input[0].name
     types = {value.name: value.type.tensor_type.elem_type for value in _typed(model)}
     float32 = package.TensorProto.FLOAT
     inside = [name for node in model.graph.node for name in node.output if types.get(name) == float32]
-    del model.graph.output[:]
-    model.graph.output.extend(package.helper.make_tensor_value_info(name, float32, None) for name in inside)
-    graph = OnnxGraph(graph_bytes(model), file="the image encoder", threads=1)
-    largest: dict[str, float] = {}
-    for frame in pixels:
-        for name, values in zip(graph.outputs, graph.run({given: frame}), strict=True):
-            largest[name] = max(
-                largest.get(name, 0.0), float(np.nan_to_num(np.abs(values), nan=np.inf).max(initial=0.0))
-            )
-    graph.close()
+    largest = dict.fromkeys(inside, 0.0)
+    for held in inner_values(model, inside, pixels):
+        for name, values in held.items():
+            largest[name] = max(largest[name], float(np.nan_to_num(np.abs(values), nan=np.inf).max(initial=0.0)))
     return largest
 
 

@@ -19,7 +19,7 @@ from edgezsl.compile.progress import Progress
 from edgezsl.compile.worst import Gallery
 from edgezsl.errors import EdgezslError
 from edgezsl.preprocess import Preprocessor
-from edgezsl.runtime.engine import ENGINES, installed_engines, open_engine
+from edgezsl.runtime.engine import ENGINES, installed_engines, open_engine, serving_engines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
@@ -89,20 +89,19 @@ class _Seen:
 
 def measure_parity(
     reference: Reference,
-    bundle: Bundle,
-    precisions: Sequence[Precision],
+    bundles: Mapping[Precision, Bundle],
     pictures: Pictures,
     used: CalibrationSet | None,
     bounds: Bounds,
     *,
     installed: Sequence[EngineName] | None = None,
 ) -> Generator[Progress, None, dict[Precision, ParityReport]]:
-    """Compare the encoders of a bundle with its model, all on the same images; yield progress.
+    """Compare encoders with the model that they were made from, all on the same images; yield progress.
 
     Args:
         reference: The model.
-        bundle: The bundle, whose engines must pass its golden test.
-        precisions: Which of its encoders.
+        bundles: Of each precision one, of its own, so that what breaks one refuses no other: engines must pass its golden
+            test. They share a contract.
         pictures: The images to compare on.
         used: What set the ranges: its images, and those of the same photographs, are left out.
         bounds: What must be reached.
@@ -115,11 +114,12 @@ def measure_parity(
         EngineError: When the model itself does not run.
     """
     chosen = installed_engines() if installed is None else installed
-    subjects = {precision: _subject(bundle, precision, chosen, reference) for precision in precisions}
+    subjects = {precision: _subject(bundle, precision, chosen, reference) for precision, bundle in bundles.items()}
+    contract = next(iter(bundles.values())).manifest.contract
     try:
-        seen = yield from _collect(reference, bundle.manifest.contract, subjects.values(), pictures, used)
+        seen = yield from _collect(reference, contract, subjects.values(), pictures, used)
         latencies = {
-            precision: {name: _latency(engine, bundle.manifest.contract) for name, engine in subject.engines.items()}
+            precision: {name: _latency(engine, contract) for name, engine in subject.engines.items()}
             for precision, subject in subjects.items()
         }
     finally:
@@ -142,9 +142,9 @@ def measure_parity(
             bounds=held,
             engines=measured,
             refused=subject.refused,
-            skipped=skipped,
+            skipped={**skipped, **_unfit(precision, chosen)},
             vocabulary=reference.vocabulary,
-            bytes={"model": reference.bytes, "export": _bytes(bundle, precision)},
+            bytes={"model": reference.bytes, "export": _bytes(bundles[precision], precision)},
         )
     return reports
 
@@ -196,12 +196,19 @@ def _subject(bundle: Bundle, precision: str, installed: Sequence[EngineName], re
     engines: dict[str, Engine] = {}
     refused: dict[str, str] = {}
     for name in installed:
+        if name in _unfit(precision, installed):
+            continue
         try:
             engines[name] = open_engine(bundle, name, threads=THREADS, precision=precision)
-        except EdgezslError as fault:  # noqa: PERF203  # one engine's refusal is a finding, not the end
+        except EdgezslError as fault:  # one engine's refusal is a finding, not the end
             refused[name] = fault.message
     gallery = Gallery(reference.contract, bundle.manifest.contract)
     return _Subject(engines, refused, {name: [] for name in engines}, gallery)
+
+
+def _unfit(precision: str, installed: Sequence[EngineName]) -> dict[str, str]:
+    """Return why an engine is not asked for a precision, by its name."""
+    return {name: f"not for {precision}" for name in installed if name not in serving_engines(precision)}
 
 
 def _collect(

@@ -2,20 +2,24 @@
 
 Symmetric, zero points 0, one scale for each output channel of a weight, one for each activation, biases in float, and
 only before convolutions and matrix products: each node's inputs are quantized and its output is not, so that an
-activation function is fused before the next pair. The only module that imports `onnxruntime.quantization`.
+activation function is fused before the next pair. Beside it a form for ONNX Runtime on CPUs alone, without calibration.
+The only module that imports `onnxruntime.quantization`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import logging
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgezsl.compile.inner import inner_values
 from edgezsl.compile.ranges import Histogram
 from edgezsl.compile.rules import faults
 from edgezsl.encoders.graph import graph_bytes, load_graph, require_onnx, stripped
 from edgezsl.errors import ModelError, missing_extra
-from edgezsl.runtime.onnx_engine import OnnxGraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -76,23 +80,13 @@ def collect_histograms(data: bytes, pixels: Iterable[NDArray[Any]], histograms: 
         EngineError: When the graph does not run.
         MissingExtraError: When onnx or ONNX Runtime is not installed.
     """
-    package = require_onnx()
     model = load_graph(data, "the image encoder")
     names = activations(model, quantized_nodes(model, ()))
-    given = model.graph.input[0].name
-    inside = [name for name in names if name != given]
-    del model.graph.output[:]
-    model.graph.output.extend(
-        package.helper.make_tensor_value_info(name, package.TensorProto.FLOAT, None) for name in inside
-    )
-    graph = OnnxGraph(graph_bytes(model), file="the image encoder", threads=1)
     histograms.update({name: Histogram() for name in names})
-    for number, frame in enumerate(pixels, 1):
-        answers = dict(zip(graph.outputs, graph.run({given: frame}), strict=True)) | {given: frame}
+    for number, held in enumerate(inner_values(model, names, pixels), 1):
         for name in names:
-            histograms[name].add(answers[name])
+            histograms[name].add(held[name])
         yield number
-    graph.close()
 
 
 def quantized_graph(
@@ -123,19 +117,64 @@ def quantized_graph(
     inferred = package.shape_inference.infer_shapes(model)
     used = {name: (-ranges[name], ranges[name]) for name in activations(model, nodes)}
     quantizer = _quantizer(inferred, used, [node.name for node in nodes], per_channel=per_channel)
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # it advises a preparation that was made
-    try:
+    with _quiet():
         quantizer.quantize_model()
         quantizer.model.topological_sort()
-    finally:
-        logging.disable(level)
     result = stripped(quantizer.model.model)
     broken = faults(result)
     if broken:
         message = f"the quantized graph is not in the accepted form: {'; '.join(map(str, broken))}"
         raise ModelError(message, code="bad_form")
     return graph_bytes(result)
+
+
+def dynamic_graph(data: bytes) -> bytes:
+    """Return the graph with its matrix products by a weight in INT8, their other inputs quantized frame by frame.
+
+    Nothing is calibrated, so that no range can be wrong. No TensorRT reads such a file, and the rules say so.
+
+    Args:
+        data: An image encoder, as `portable_encoder` makes it.
+
+    Raises:
+        ModelError: When there is no such product.
+        MissingExtraError: When onnx or ONNX Runtime is not installed.
+    """
+    package = require_onnx()
+    try:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    except ImportError as cause:
+        raise missing_extra("onnxruntime", "quantize", "quantizing a model", cause) from cause
+    model = load_graph(data, "the image encoder")
+    with _quiet(), tempfile.TemporaryDirectory(prefix="edgezsl-dynamic-") as folder:
+        file = Path(folder) / "dynamic.onnx"
+        quantize_dynamic(
+            model,
+            file,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            extra_options={"MatMulConstBOnly": True},
+        )
+        result = stripped(package.load(str(file)))
+    if not any(node.op_type == "MatMulInteger" for node in result.graph.node):
+        raise ModelError(
+            "there is no matrix product by a weight in the image encoder",
+            code="nothing_to_quantize",
+            hint="take --int8, or --fp32",
+        )
+    return graph_bytes(result)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep ONNX Runtime from advising a preparation that was made."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)
 
 
 def _quantizer(

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from edgezsl.manifest import Precision
 
 FORMAT = "edgezsl-recipe/1"
-EXPORTED: tuple[Precision, ...] = ("fp32", "fp16", "int8")  # what may be asked for; `int8_fp16` comes beside `int8`
+# What may be asked for; `int8_fp16` comes beside `int8`, and `int8_dynamic` only where the recipe allows it.
+EXPORTED: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8_dynamic")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _KEEP = re.compile(r"stem|depthwise|op:[A-Za-z]+|node:.+")
 _FULL_PERCENT = 100.0
@@ -38,17 +39,20 @@ class QuantizationPlan:
         calibrator: How a range is chosen from a histogram (`edgezsl.compile.ranges`).
         percentile: Of the calibrator `percentile`, above 0 and at most 100; else 100.
         keep_float: What stays in float (`edgezsl.compile.quantize.quantized_nodes`).
+        equalize: Whether channels are brought to like magnitudes first (`edgezsl.compile.equalize`).
     """
 
     calibrator: Calibrator
     percentile: float = _FULL_PERCENT
     keep_float: tuple[str, ...] = ()
+    equalize: bool = False
 
     def __str__(self) -> str:
         how = f"{self.calibrator} {self.percentile:g}" if self.calibrator == "percentile" else self.calibrator
         more = len(self.keep_float) - _MOST_NAMED
         named = [*self.keep_float[:_MOST_NAMED], *([f"{more} more nodes"] if more > 0 else [])]
-        return f"{how}, {' and '.join(named) or 'nothing'} in float"
+        prepared = "equalized, " if self.equalize else ""
+        return f"{prepared}{how}, {' and '.join(named) or 'nothing'} in float"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Recipe:
         precision_default: What is exported when no precision is asked for.
         plans: Ways to quantize, the preferred first: the first that meets the bounds on images of its own is taken.
         calibration_images: How many images set the INT8 ranges.
+        dynamic: Whether `int8_dynamic` may be asked for: it helps where most of the work is matrix products.
         bounds: What an exported file must reach.
         training: How the model itself is trained, as it stands in the file: read elsewhere. Empty for most.
     """
@@ -92,6 +97,7 @@ class Recipe:
     plans: tuple[QuantizationPlan, ...]
     calibration_images: int
     bounds: Bounds
+    dynamic: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -114,6 +120,7 @@ class Recipe:
             plans=_plans(quantization),
             calibration_images=quantization.count("calibration_images", least=1),
             bounds=_bounds(fields.inner("bounds")),
+            dynamic=quantization.flag("dynamic", default=False),
             training=_training(fields),
         )
         quantization.done()
@@ -163,8 +170,9 @@ def _plan(row: Fields) -> QuantizationPlan:
     for rule in keep:
         if not _KEEP.fullmatch(rule):
             raise row.refuse("keep_float", f"the rule {shown(rule)}", code="bad_value", expected=KEEP_RULES)
+    equalize = row.flag("equalize", default=False)
     row.done()
-    return QuantizationPlan(calibrator, _FULL_PERCENT if percentile is None else percentile, keep)
+    return QuantizationPlan(calibrator, _FULL_PERCENT if percentile is None else percentile, keep, equalize)
 
 
 def _bounds(fields: Fields) -> Bounds:

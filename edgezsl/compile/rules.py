@@ -182,6 +182,14 @@ def _integers(view: _View) -> Iterator[Fault]:
             yield Fault("integer_operator", node.name, f"is a {node.op_type}")
 
 
+def _nested(view: _View) -> Iterator[Fault]:
+    """Check that no pair stands in a branch or a loop: the other rules look at the graph itself."""
+    for node in view.model.graph.node:
+        for inner in (one for graph in _graphs_in(node) for one in _nodes(graph)):
+            if inner.op_type in _PAIR:
+                yield Fault("nested_pair", inner.name, f"stands inside the {node.op_type} {node.name}")
+
+
 def _pairs(view: _View) -> Iterator[Fault]:
     """Check scales and zero points: symmetric INT8 with positive float32 scales, all constants."""
     for node in _nodes_of(view, *_PAIR):
@@ -309,16 +317,22 @@ _RESTRICTIONS: Mapping[str, tuple[tuple[Callable[[Any], bool], str], ...]] = {
     "ScatterND": ((lambda node: _attribute(node, "reduction", b"none") != b"none", "a reduction"),),
     "TopK": ((lambda node: not _attribute(node, "sorted", 1), "sorted 0"),),
 }
-_RULES = (_file, _inputs, _integers, _pairs, _couples, _axes, _shapes)
+_RULES = (_file, _inputs, _integers, _nested, _pairs, _couples, _axes, _shapes)
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """Yield the nodes of a graph and of the graphs inside its nodes."""
     for node in graph.node:
         yield node
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
-                yield from _nodes(inner)
+        for inner in _graphs_in(node):
+            yield from _nodes(inner)
+
+
+def _graphs_in(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        yield from attribute.graphs
+        if attribute.HasField("g"):
+            yield attribute.g
 
 
 def _nodes_of(view: _View, *operators: str) -> Iterable[onnx.NodeProto]:

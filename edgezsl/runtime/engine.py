@@ -18,7 +18,7 @@ from edgezsl.contract import CHANNELS
 from edgezsl.errors import EdgezslError, EngineError, InputError, Place, missing_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 EngineName = Literal["onnx", "openvino"]
 ENGINES: tuple[EngineName, ...] = ("onnx", "openvino")
 _PACKAGES = {"onnx": ("onnxruntime", "runtime"), "openvino": ("openvino", "openvino")}
+# OpenVINO took 2.2 times as long for a vision transformer whose ranges are found frame by frame.
+_SERVED_BY: Mapping[str, tuple[EngineName, ...]] = {"int8_dynamic": ("onnx",)}
 
 
 class Engine(Protocol):
@@ -36,7 +38,7 @@ class Engine(Protocol):
 
     Attributes:
         dtype: The dtype of the pixels that it takes.
-        precision: The arithmetic inside: `fp32`, `bf16`, `fp16`, `int8` or `int8_fp16`.
+        precision: The arithmetic inside: `fp32`, `bf16`, `fp16`, `int8`, `int8_fp16` or `int8_dynamic`.
         encoder: The precision of the file that it runs; its golden answers are that file's.
         description: What it is, for people: engine, version, threads.
     """
@@ -159,7 +161,14 @@ def installed_engines() -> tuple[EngineName, ...]:
     return tuple(name for name in ENGINES if importlib.util.find_spec(_PACKAGES[name][0]))
 
 
-def choose_engine(requested: str, order: Sequence[str], installed: Sequence[str], device: str) -> EngineChoice:
+def serving_engines(precision: str) -> tuple[EngineName, ...]:
+    """Return the engines that an encoder of a precision is for: all, but for `int8_dynamic`."""
+    return _SERVED_BY.get(precision, ENGINES)
+
+
+def choose_engine(
+    requested: str, order: Sequence[str], installed: Sequence[str], device: str, *, precision: str | None = None
+) -> EngineChoice:
     """Choose an engine.
 
     Args:
@@ -167,16 +176,19 @@ def choose_engine(requested: str, order: Sequence[str], installed: Sequence[str]
         order: The device profile's order of preference; may name engines that this version does not have.
         installed: The engines that could be loaded.
         device: The profile's name, for the reason.
+        precision: Of the encoder that is to run, or None where that is not known yet.
 
     Raises:
         InputError: When `requested` is no engine's name.
         MissingExtraError: When the engine, or every engine, is not installed.
     """
     if requested == "auto":
+        serving = ENGINES if precision is None else serving_engines(precision)
+        usable = "is installed" if serving == ENGINES else f"is installed and serves {precision}"
         for name in (*order, *ENGINES):
-            if name in installed and name in ENGINES:
+            if name in installed and name in serving:
                 wished = f"{', '.join(order)} for {device}"
-                reason = f"first of {wished} that is installed" if name in order else f"none of {wished} is installed"
+                reason = f"first of {wished} that {usable}" if name in order else f"none of {wished} {usable}"
                 return EngineChoice(name, reason)
         raise missing_extra("onnxruntime", "runtime", "running a model")
     if requested not in ENGINES:
@@ -207,7 +219,7 @@ def open_engine(
         precision: Which encoder of the bundle, or None for its default.
 
     Raises:
-        InputError: When the bundle has no encoder of that precision.
+        InputError: When the bundle has no encoder of that precision, or it is not for this engine.
         MissingExtraError: When the engine's package is not installed.
         EngineError: When the engine refuses the graph or disagrees with the golden set.
     """
@@ -216,6 +228,9 @@ def open_engine(
         offered = ", ".join(bundle.manifest.image_encoders)
         message = f"the bundle {bundle.manifest.name!r} has no {wanted} encoder"
         raise InputError(message, code="no_such_precision", expected=offered)
+    if name not in serving_engines(wanted):
+        served = " or ".join(serving_engines(wanted))
+        raise InputError(f"an {wanted} encoder is not for the engine {name}", code="unfit_engine", expected=served)
     engine = _loaded(bundle, name, wanted, threads)
     try:
         return _proved(engine, bundle)

@@ -47,7 +47,7 @@ class OpenVinoEngine:
         self._dim = bundle.manifest.space.dim
         inside = _PRECISIONS.get(compiled.get_property("INFERENCE_PRECISION_HINT").to_string(), "fp32")
         self.dtype: PixelType = contract.dtype
-        self.precision = inside if encoder == "fp32" else encoder
+        self.precision = inside if encoder in {"fp32", "fp16"} else encoder
         self.encoder = encoder
         self.description = f"{description}, {encoder} file {how or f'in {self.precision}'}"
 

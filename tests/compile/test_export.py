@@ -215,6 +215,28 @@ def test_a_broken_bound_falls_back_where_that_is_allowed_and_the_manifest_says_w
     assert Bundle.open(result.bundle.folder).manifest.fallback == manifest.fallback
 
 
+def deaf(folder):
+    """Return a recipe whose ranges are so narrow that every frame gets one answer."""
+    path = folder / "deaf.yaml"
+    path.write_text(RECIPE.replace("calibrator: minmax", "calibrator: percentile, percentile: 0.000001"))
+    return str(path)
+
+
+def test_what_no_engine_serves_is_refused_though_a_broken_bound_is_allowed(quick, tmp_path):
+    settings = replace(quick, out=tmp_path / "out", recipe=deaf(tmp_path), allow_broken_parity=True)
+    with pytest.raises(ParityError, match=r"no engine serves the int8 export: onnx: .* the same answer") as caught:
+        exported(settings)
+    assert caught.value.code == "unserved"
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_no_engine_serves_falls_back_and_spoils_no_other_precision(quick, tmp_path):
+    result, _ = exported(replace(quick, out=tmp_path / "out", recipe=deaf(tmp_path), fallback="fp16"))
+    assert result.bundle.manifest.precision == "fp16"
+    assert result.report.outcome == "passed"
+    assert "the same answer" in result.bundle.manifest.fallback.reason
+
+
 def test_a_fallback_that_is_not_needed_leaves_no_trace(quick, tmp_path):
     result, _ = exported(replace(quick, out=tmp_path / "out", fallback="fp32"))
     assert result.bundle.manifest.fallback is None

@@ -82,7 +82,7 @@ def bundle_of(tmp_path):
 
 def report_of(bundle, pictures, *, model=None, used=None, installed=("onnx",)):
     """Return the report of one engine, unless others are named: each costs a second to load."""
-    steps = measure_parity(model or reference(), bundle, ["fp32"], pictures, used, BOUNDS, installed=installed)
+    steps = measure_parity(model or reference(), {"fp32": bundle}, pictures, used, BOUNDS, installed=installed)
     return finished(steps)[0]["fp32"]
 
 

@@ -148,6 +148,16 @@ def opset_21(model):
     model.opset_import[0].version = 21
 
 
+def pair_in_a_branch(model):
+    node = first(model, "QuantizeLinear")
+    inner = helper.make_node("QuantizeLinear", node.input, ["inner"], name="inner.pair")
+    branch = helper.make_graph([inner], "branch", [], [helper.make_tensor_value_info("inner", TensorProto.INT8, None)])
+    model.graph.node.append(
+        helper.make_node("If", ["condition"], ["chosen"], name="if", then_branch=branch, else_branch=branch)
+    )
+    return inner
+
+
 def half_scale(model):
     node = first(model, "QuantizeLinear")
     constant(model, node.input[1], np.float16(0.01))
@@ -226,6 +236,7 @@ DEFECTS = [
     (vendor_operator, "foreign_operator"),
     (opset_16, "opset"),
     (opset_21, "opset"),
+    (pair_in_a_branch, "nested_pair"),
     (half_scale, "scale_type"),
     (scale_of_zero, "scale_value"),
     (integer_input, "input_type"),

@@ -37,11 +37,15 @@ def recipe(tmp_path_factory):
     return load_recipe(path)
 
 
-@pytest.fixture(scope="module")
-def calibration():
+def calibration_frames():
     random = np.random.RandomState(0)
     pixels = 2 * random.rand(12, 3, 4, 4).repeat(8, axis=2).repeat(8, axis=3).astype(np.float32) - 1
     return CalibrationSet("images", pixels, "0" * 64, frozenset(), frozenset())
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    return calibration_frames()
 
 
 def quantized_by(data, recipe, calibration):

@@ -23,7 +23,7 @@ from edgezsl.encoders.transformers_models import source_from_transformers
 from edgezsl.errors import ParityError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
-from tests.encoders.sources import clip_tokenizer, mobile_clip_source, open_clip, tiny_clip_source
+from tests.encoders.sources import clip_tokenizer, mobile_clip_source, open_clip, settled, tiny_clip_source
 
 transformers = pytest.importorskip("transformers")
 timm = pytest.importorskip("timm")
@@ -52,7 +52,8 @@ def siglip_b_16():
 
 def mobilenet_v3():
     torch.manual_seed(0)
-    return source_from_timm(timm.create_model("mobilenetv3_large_100"), name="mobilenetv3_large_100")
+    model = settled(timm.create_model("mobilenetv3_large_100"), 224)
+    return source_from_timm(model, name="mobilenetv3_large_100")
 
 
 @pytest.fixture(scope="module", params=[tiny_clip_source, mobile_clip_source, vit_b_32, siglip_b_16, mobilenet_v3])
@@ -121,10 +122,12 @@ def exported(imported, tmp_path_factory):
 
 @pytest.mark.export
 def test_a_broken_bound_refuses_until_that_is_allowed(exported):
-    manifest, figures = exported.bundle.manifest, exported.report.figures
+    manifest, report = exported.bundle.manifest, exported.report
     assert manifest.parity.outcome == "broken_allowed"
     assert set(manifest.image_encoders) == {"int8", "fp16", "int8_fp16"}
-    print(f"\n{manifest.name}: centred {figures['centred_mean']:.4f}, {exported.quantized.plan}")  # noqa: T201  # what `make check-export` is read for
+    assert "onnx" in report.engines
+    said = f"{manifest.name}: centred {report.figures['centred_mean']:.4f}, {exported.quantized.plan}; {report.refused}"
+    print(f"\n{said}")  # noqa: T201  # what `make check-export` is read for
     assert all("no rule is broken" in said for rows in manifest.verdicts.values() for said in rows.values())
 
 

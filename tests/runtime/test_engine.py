@@ -119,6 +119,14 @@ def test_the_engine_is_the_one_asked_for_or_the_first_that_the_device_prefers(
     assert (choice.name, choice.reason) == (name, reason)
 
 
+def test_an_encoder_that_is_not_for_every_engine_is_run_by_one_that_it_is_for():
+    choice = choose_engine("auto", X86, ENGINES, "a board", precision="int8_dynamic")
+    assert choice.name == "onnx"
+    assert choice.reason == "first of openvino, onnx for a board that is installed and serves int8_dynamic"
+    with pytest.raises(MissingExtraError, match="onnxruntime"):
+        choose_engine("auto", X86, ("openvino",), "a board", precision="int8_dynamic")
+
+
 @pytest.mark.parametrize(
     ("requested", "installed", "extra"),
     [("auto", (), "runtime"), ("onnx", ("openvino",), "runtime"), ("openvino", ("onnx",), "openvino")],
