@@ -83,7 +83,7 @@ class Recipe:
         describes: For which models it is, in a sentence.
         opset: The ONNX opset of a model that is exported to ONNX first; one that is ONNX already keeps its own, 17 or 18.
         precision_default: What is exported when no precision is asked for.
-        plans: Ways to quantize, the preferred first: the first that meets the bounds on images of its own is taken.
+        plans: Ways to quantize, the preferred first. Of neighbours that differ in how ranges are chosen alone the nearest counts.
         calibration_images: How many images set the INT8 ranges.
         dynamic: Whether `int8_dynamic` may be asked for: it helps where most of the work is matrix products.
         bounds: What an exported file must reach.

@@ -68,6 +68,8 @@ def test_a_training_section_is_passed_on_as_it_stands(tmp_path):
         ("minmax}", "minmax, percentile: 99}", "quantization.candidates[1].percentile"),
         ("minmax}", "guess}", "quantization.candidates[1].calibrator"),
         ("[stem,", "[stems,", "quantization.candidates[0].keep_float"),
+        ("minmax}", "minmax, equalize: 3}", "quantization.candidates[1].equalize"),
+        ("calibration_images: 16", "calibration_images: 16\n  dynamic: often", "quantization.dynamic"),
         ("calibration_images: 16", "calibration_images: 0", "quantization.calibration_images"),
         ("cosine_mean: 0.99", "cosine_mean: 1.5", "bounds.cosine_mean"),
         (", top1_agreement: 0.95", "", "bounds.top1_agreement"),

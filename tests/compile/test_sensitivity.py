@@ -83,6 +83,19 @@ def test_where_a_plan_of_the_recipe_suffices_nothing_is_searched(recipe, calibra
     assert result.plan.keep_float == ()
 
 
+def test_of_plans_that_differ_in_their_ranges_alone_the_nearest_is_taken(tmp_path, calibration):
+    far, near = "{calibrator: percentile, percentile: 99}", "{calibrator: minmax}"
+    plain = RECIPE.replace("centred_mean: 0.99", "centred_mean: 0.5").replace("cosine_mean: 0.99", "cosine_mean: 0.5")
+    (tmp_path / "r.yaml").write_text(
+        plain.replace("{calibrator: minmax}", f"{far}, {near}, {{calibrator: minmax, keep_float: [stem]}}")
+    )
+    result, _ = quantized_by(conv_encoder(), load_recipe(tmp_path / "r.yaml"), calibration)
+    figures = [trial.figures["centred_mean"] for trial in result.trials]
+    assert 0.5 < figures[0] < figures[1]
+    assert result.plan == result.trials[1].plan
+    assert len(result.trials) == 2, "what keeps more in float is not tried where less suffices"
+
+
 def test_groups_are_neighbours_of_one_kind_and_hold_every_node_once():
     groups = node_groups(portable(conv_encoder()))
     assert list(groups) == [
