@@ -34,12 +34,23 @@ def encoder_engine(data: bytes, contract: InputContract, dim: int, batch: Batch 
     Raises:
         EngineError: When ONNX Runtime refuses the graph.
         MissingExtraError: When ONNX Runtime is not installed.
+
+    Its `run` raises ModelError where the answers are not of D values.
     """
     graph = OnnxGraph(data, file="the image encoder", threads=THREADS)
     frames = batch or Batch()
 
     def once(pixels: NDArray[Any]) -> NDArray[np.float32]:
-        return np.asarray(graph.run({contract.input: pixels})[0], np.float32)
+        answer = np.asarray(graph.run({contract.input: pixels})[0], np.float32)
+        if answer.shape[1:] != (dim,):  # an exporter may leave the shape open, so that it shows here only
+            raise ModelError(
+                f"{contract.output!r} is {answer.shape} for {len(pixels)} frames",
+                code="unfit_graph",
+                where=Place("the image encoder"),
+                expected=f"(N, D) = ({len(pixels)}, {dim}), as the space says",
+                hint="correct `dim` in the model's space, or export the model to ONNX again",
+            )
+        return answer
 
     return FunctionEngine(lambda pixels: run_in_batches(once, pixels, frames, dim), dtype=contract.dtype)
 

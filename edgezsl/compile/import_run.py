@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgezsl.compile.calibration import FEWEST
 from edgezsl.compile.dead_leaves import PARITY_SEED
+from edgezsl.compile.encoder_run import encoder_engine
 from edgezsl.compile.pictures import folder_pictures, generated_pictures
 from edgezsl.compile.progress import Progress
 from edgezsl.compile.recipe import load_recipe
-from edgezsl.contract import EmbeddingSpace, InputContract
+from edgezsl.contract import CHANNELS, EmbeddingSpace, InputContract
 from edgezsl.encoders.graph import portable_encoder
 from edgezsl.encoders.model import IMAGE_ENCODER, LARGEST_FILE, Model, ModelFacts
 from edgezsl.errors import InputError, ModelError, ParityError, Place, SourceError, shown
@@ -99,7 +102,8 @@ def import_model(settings: ImportSettings) -> Iterator[Progress | ImportResult]:
 
     Raises:
         InputError: When the source is not of a known form.
-        ModelError: When the model cannot be loaded, exported to ONNX, or written.
+        ModelError: When the model cannot be loaded, exported to ONNX, or written, or an ONNX file does not fit its contract.
+        EngineError: When an ONNX file does not run.
         ParityError: When the import is not what the model's library says.
         SourceError: When there are no images to compare on.
         MissingExtraError: When the model's library, torch or onnx is not installed.
@@ -219,7 +223,8 @@ def _import_onnx(settings: ImportSettings, path: Path) -> Model:
         )
     data = read_regular(path, max_bytes=LARGEST_FILE, error=ModelError)
     contract, space = _read_contract(settings.contract, sha256_hex(data))
-    portable_encoder(data, contract, space, str(path))  # refused now rather than at its export
+    portable = portable_encoder(data, contract, space, str(path))  # refused now rather than at its export
+    encoder_engine(portable, contract, space.dim).run(np.zeros((1, CHANNELS, *contract.size), contract.dtype))
     facts = ModelFacts(
         name=path.stem,
         source=f"onnx:{path.name}",

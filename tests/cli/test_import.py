@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import onnx
 import pytest
 
 from edgezsl.encoders.model import Model
@@ -50,6 +51,7 @@ def test_json_is_one_object(place):
         (["onnx:net.onnx"], "no_contract", "--contract FILE"),
         (["onnx:contract.json", "--contract", "contract.json"], "not_onnx", "not an ONNX file"),
         (["onnx:net.onnx", "--contract", "wrong.json"], "unfit_graph", "as contract and space say"),
+        (["onnx:open.onnx", "--contract", "wrong.json"], "unfit_graph", f"{(1, CONV_DIM)} for 1 frames"),
         (["open_clip:NoSuch@x"], "unknown_model", "open_clip.list_models()"),
         (["open_clip:ViT-B-32@nope"], "unknown_model", "laion2b_s34b_b79k"),
         (["open_clip:ViT-B-32@/none/x.safetensors"], "not_found", "the weights"),
@@ -65,6 +67,9 @@ def test_json_is_one_object(place):
 def test_what_cannot_be_imported_is_refused_with_what_to_do(place, arguments, code, words):
     wrong = {**CONTRACT, "space": {"dim": CONV_DIM + 1, "similarity": "cosine"}}
     (place / "wrong.json").write_text(json.dumps(wrong))
+    left_open = onnx.load_from_string(conv_encoder())
+    left_open.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "D"
+    onnx.save(left_open, str(place / "open.onnx"))
     done = edgezsl(*arguments, "--json", cwd=place)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
