@@ -5,7 +5,7 @@
 Three models, each exported by its recipe, calibrated on flowers and birds and judged on other photographs: the reference
 MobileNetV2, whose weights lie on an INT8 grid already, so that it shows the ranges of activations alone; the same network
 made hard, its bottleneck channels rescaled at random, which changes no answer; and the built-in model. Beside each, all
-in INT8 with one scale for a whole weight. A drop depends on which images set the ranges: of the built-in model it is
+in INT8 with one scale for a whole weight, of the very network that was quantized: the second, equalized. A drop depends on which images set the ranges: of the built-in model it is
 measured for five other random calibration sets too.
 """
 
@@ -24,18 +24,22 @@ from onnx import numpy_helper
 from report import Report
 
 from edgezsl import Bundle, Preprocessor
+from edgezsl.compile.calibration import CalibrationSet
+from edgezsl.compile.choice import quantize_by_recipe
 from edgezsl.compile.encoder_run import embeddings_one_by_one, encoder_engine
 from edgezsl.compile.export import ExportResult, ExportSettings, export
 from edgezsl.compile.figures import agreement_figures, paired_interval
 from edgezsl.compile.quantize import collect_histograms, quantized_graph
+from edgezsl.compile.recipe import load_recipe
 from edgezsl.data.wordnet import WordNet
 from edgezsl.encoders.model import IMAGE_ENCODER, Model, ModelFacts
 from edgezsl.runtime.sources import read_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from edgezsl.classes import ClassEntry
+    from edgezsl.compile.choice import Quantized
 
 ROOT = Path(__file__).resolve().parent.parent
 CALIBRATION = ("zsl_flo/images", "zsl_cub50/images")
@@ -158,57 +162,64 @@ def judge(report: Report, result: ExportResult, full: Judged, sets: Sequence[Any
         )
 
 
-def per_tensor(
-    report: Report, model: Model, full: Judged, images: tuple[Sequence[Any], Sequence[Any]], proved: Mapping[str, float]
-) -> None:
-    """Report the same network all in INT8, with one scale for a whole weight, beside what the recipe proved.
+def per_tensor(report: Report, quantized: Quantized, full: Judged, images: tuple[Sequence[Any], Sequence[Any]]) -> None:
+    """Report what one scale for a whole weight costs: the network as it was quantized, with and without, all in INT8.
 
     Args:
         report: Takes the figures.
-        model: The model.
+        quantized: What the recipe made of the model.
         full: Its bundle in full precision.
         images: Those to compare on, and those to calibrate on.
-        proved: The figures of the recipe's bundle.
     """
     pictures, calibration = images
-    contract, dim = full.bundle.manifest.contract, full.bundle.manifest.space.dim
-    encoder = full.bundle.read("image_encoder.fp32.onnx")
+    manifest = full.bundle.manifest
+    contract, dim, plan = manifest.contract, manifest.space.dim, quantized.plan
     preprocess, histograms = Preprocessor(contract), {}
-    frames = [preprocess([image]) for image in calibration]
-    list(collect_histograms(encoder, frames, histograms))
-    ranges = {name: one.range("percentile", 99.999) for name, one in histograms.items()}
+    list(collect_histograms(quantized.encoder, [preprocess([image]) for image in calibration], histograms))
+    ranges = {name: one.range(plan.calibrator, plan.percentile) for name, one in histograms.items()}
     pixels = [preprocess([image])[0] for image in pictures]
-    whole = embeddings_one_by_one(encoder_engine(encoder, contract, dim), pixels)
-    for words, each in (("per channel", True), ("per tensor", False)):
-        data = quantized_graph(encoder, ranges, (), per_channel=each)
+    whole = embeddings_one_by_one(encoder_engine(quantized.encoder, contract, dim), pixels)
+    centred = []
+    for words, each in (("each channel", True), ("a whole weight", False)):
+        data = quantized_graph(quantized.encoder, ranges, (), per_channel=each)
         found = agreement_figures(whole, embeddings_one_by_one(encoder_engine(data, contract, dim), pixels))
-        report.add(f"{model.facts.name}: centred_mean, all in INT8, {words}", found["centred_mean"])
-    if model.facts.name == HARD:
-        lost = proved["centred_mean"] - found["centred_mean"]
-        report.add(f"{HARD}: what one scale for a whole weight costs, centred_mean", lost, least=VISIBLE)
+        centred.append(found["centred_mean"])
+        report.add(f"{manifest.name}: centred_mean, all in INT8, one scale for {words}", centred[-1])
+    least = VISIBLE if manifest.name == HARD else None
+    report.add(f"{manifest.name}: what one scale for a whole weight costs", centred[0] - centred[1], least=least)
+
+
+def ended(steps: Generator[Any, None, Quantized]) -> Quantized:
+    """Return what a generator of progress returns at its end."""
+    found: list[Quantized] = []
+
+    def run() -> Iterator[Any]:
+        found.append((yield from steps))
+
+    list(run())
+    return found[0]
 
 
 def draws(report: Report, full: Judged, calibration: Sequence[Path], sets: Sequence[Any]) -> None:
-    """Report what INT8 costs in accuracy, all in INT8, for several random calibration sets."""
+    """Report what INT8 by the recipe costs in accuracy, for several random calibration sets."""
     contract, dim = full.bundle.manifest.contract, full.bundle.manifest.space.dim
     encoder, preprocess = full.bundle.read("image_encoder.fp32.onnx"), Preprocessor(contract)
-    files = []
+    recipe, files = load_recipe("builtin"), []
     for seed in range(DRAWS):
         chosen = np.random.RandomState(seed).choice(len(calibration), DRAWN, replace=False)
-        histograms: dict[str, Any] = {}
-        list(
-            collect_histograms(encoder, [preprocess([read_image(calibration[index])]) for index in chosen], histograms)
-        )
-        ranges = {name: one.range("percentile", 99.999) for name, one in histograms.items()}
-        files.append(quantized_graph(encoder, ranges, ()))
-    for called, images, ids, entries, _ in sets:
+        pixels = np.concatenate([preprocess([read_image(calibration[index])]) for index in chosen])
+        drawn = CalibrationSet("images", pixels, "", frozenset(), frozenset())
+        result = ended(quantize_by_recipe(encoder, contract, dim, recipe, drawn))
+        report.note(f"calibration set {seed}: {result.plan}")
+        files.append(result.data)
+    for called, images, ids, entries, most in sets:
         pixels, prototypes = [preprocess([image])[0] for image in images], full.prototypes(entries)
         right = [
             best(embeddings_one_by_one(encoder_engine(data, contract, dim), pixels), prototypes) == ids
             for data in (encoder, *files)
         ]
         drops = [100 * float(right[0].mean() - one.mean()) for one in right[1:]]
-        report.add(f"drop, mean of {DRAWS} calibration sets, {called}", float(np.mean(drops)), "points")
+        report.add(f"drop, mean of {DRAWS} calibration sets, {called}", float(np.mean(drops)), "points", most=most)
         report.note(f"each: {' '.join(f'{one:.2f}' for one in drops)}")
 
 
@@ -247,7 +258,8 @@ def main() -> None:
             full = Judged.open(exported(model, place, data, "fp32").bundle.folder)
             small = exported(model, place, data, "int8")
             judge(report, small, full, sets)
-            per_tensor(report, model, full, (photographs, calibration), small.report.figures)
+            assert small.quantized is not None
+            per_tensor(report, small.quantized, full, (photographs, calibration))
         draws(report, full, sorted((place / "calibration").iterdir()), sets)
     raise SystemExit(report.finish(asked.json))
 

@@ -94,7 +94,7 @@ class Station:
             opened = beside.submit(Bundle.open, settings.bundle)  # its files are hashed while packages are imported
             profile, why = _profile(settings.device)
             choose = partial(choose_engine, settings.engine, profile.engines, installed_engines(), profile.name)
-            preload(choose().name)
+            preload(choose(precision=settings.precision).name)  # of the bundle's own nothing is known yet
             bundle = opened.result()
             choice = choose(precision=settings.precision or bundle.manifest.precision)
             embedder = EmbedProcess(bundle)

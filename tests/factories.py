@@ -233,9 +233,9 @@ def bundle_files(manifest: Manifest) -> dict[str, bytes]:
     graph = OnnxGraph(encoder, file="image_encoder.fp32.onnx", threads=1)
     embeddings = np.concatenate([graph.run({manifest.contract.input: preprocess([frame])})[0] for frame in frames])
     rows = np.stack([colour_vector(rgb) @ rotation() for rgb in COLOURS.values()])
-    golden = GoldenSet(frames, {"fp32": embeddings}, rows, embeddings @ rows.T)
+    golden = GoldenSet(frames, dict.fromkeys(manifest.image_encoders, embeddings), rows, embeddings @ rows.T)
     return {
-        "image_encoder.fp32.onnx": encoder,
+        **dict.fromkeys(manifest.image_encoders.values(), encoder),
         TEXT_ENCODER: text_encoder(),
         TOKENIZER: tokenizer_json(),
         SEMANTIC_MAP: semantic_map(),

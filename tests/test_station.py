@@ -7,6 +7,7 @@ import pytest
 
 from edgezsl.errors import ClassFileError, InputError, ProfileError
 from edgezsl.station import Station, StationSettings
+from tests.factories import write_small_bundle
 from tests.fakes import ListSource, RecordingSink, still
 
 
@@ -50,6 +51,17 @@ def test_the_engine_is_chosen_by_the_device_profile_and_the_reason_is_said(setti
 def test_an_engine_that_was_asked_for_is_taken(settings):
     with Station.open(settings(engine="openvino", threads=1)) as station:
         assert "openvino" in station.engine
+
+
+def test_an_encoder_for_one_engine_is_run_by_that_one(settings, tmp_path):
+    encoders = {"int8_dynamic": "image_encoder.int8_dynamic.onnx"}
+    bundle = write_small_bundle(tmp_path / "dynamic", precision="int8_dynamic", image_encoders=encoders)
+    with Station.open(settings(bundle=bundle.folder, device="x86-cpu")) as station:
+        assert "onnxruntime" in station.engine
+        assert "that is installed and serves int8_dynamic" in station.engine
+    with pytest.raises(InputError, match="not for the engine openvino") as caught:
+        Station.open(settings(bundle=bundle.folder, engine="openvino"))
+    assert "--engine onnx" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgezsl.cli.options import BundleOption, ClassFileArgument, JsonOption, ThreadsOption
-from edgezsl.cli.say import say, say_json
+from edgezsl.cli.say import classes_of, say, say_json
 
 
 def embed(
@@ -40,7 +40,7 @@ def embed(
         say_json(report)
     else:
         done = "would be written" if dry_run else "written"
-        say(f"{out} {done}: {len(prototypes)} classes, {prototypes.space.dim} dimensions, {prototypes.digest[:12]}")
+        say(f"{out} {done}: {classes_of(len(prototypes))}, {prototypes.space.dim} dimensions, {prototypes.digest[:12]}")
 
 
 def check(
@@ -68,4 +68,4 @@ def check(
     for finding in findings:
         place = f"{classes}:{finding.line}" if finding.line else str(classes)
         say(f"{place}: {finding.message}; {finding.hint}")
-    say(f"{classes}: {len(class_file.entries)} classes, findings: {len(findings)}")
+    say(f"{classes}: {classes_of(len(class_file.entries))}, findings: {len(findings)}")

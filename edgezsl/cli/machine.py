@@ -11,7 +11,7 @@ from edgezsl.cli.options import JsonOption, ThreadsOption
 from edgezsl.cli.say import console, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edgezsl.bundle import Bundle
     from edgezsl.evaluate.bench import BenchReport, Subject
@@ -114,11 +114,11 @@ def bench(
     from edgezsl.runtime.engine import choose_engine, installed_engines
 
     installed = installed_engines()
-    chosen = [choose_engine(name, (), installed, "bench").name for name in engine or installed]
+    chosen = [choose_engine(name, (), installed, "bench").name for name in engine or ()]
     bundles = [Bundle.open(folder) for folder in bundle] if bundle else [Bundle.open()]
-    subjects = [] if compare is None else [one for held in bundles for one in _in_torch(held, compare, threads)]
+    subjects = [] if compare is None else list(_in_torch(bundles, compare, threads))
     for held in bundles:
-        subjects += open_subjects(held, chosen, precision or (), threads=threads, cold=cold)
+        subjects += open_subjects(held, chosen or None, precision or (), threads=threads, cold=cold)
     steps = run_bench(subjects, runs=runs, classes=classes)
     said = console(stderr=True)
     for step in track(
@@ -128,11 +128,11 @@ def bench(
             say_json(step.to_json()) if json else _say_bench(step)
 
 
-def _in_torch(bundle: Bundle, source: str, threads: int | None) -> Iterator[Subject]:
-    """Yield the model that a bundle was imported from, as PyTorch runs it."""
+def _in_torch(bundles: Sequence[Bundle], source: str, threads: int | None) -> Iterator[Subject]:
+    """Yield the models that bundles were imported from, as PyTorch runs them."""
     from edgezsl.compile.torch_engine import torch_subjects
 
-    return torch_subjects(bundle, source=None if source == "torch" else source, threads=threads)
+    return torch_subjects(bundles, source=None if source == "torch" else source, threads=threads)
 
 
 def _say_bench(report: BenchReport) -> None:

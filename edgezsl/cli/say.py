@@ -44,6 +44,11 @@ def say_facts(facts: Iterable[tuple[str, object]]) -> None:
         say(f"{word:<{width}}  {value}")
 
 
+def classes_of(count: int) -> str:
+    """Return `1 class`, `2 classes`."""
+    return f"{count} class" if count == 1 else f"{count} classes"
+
+
 def rules_facts(verdicts: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str]]:
     """Return a fact for each precision and verdict: which versions of TensorRT it is said of."""
     facts = []

@@ -48,6 +48,11 @@ class CalibrationSet:
     photographs: frozenset[str]
     images: frozenset[str]
 
+    @property
+    def generated(self) -> bool:
+        """Whether these are no photographs."""
+        return self.kind.startswith("generated")
+
     def __len__(self) -> int:
         return len(self.pixels)
 

@@ -11,13 +11,14 @@ so the equalized network's answers are the same to the last bit.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgezsl.compile.inner import inner_values
-from edgezsl.encoders.graph import graph_bytes, load_graph, require_onnx
+from edgezsl.encoders.graph import graph_bytes, load_graph, nested_nodes, require_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,10 +28,7 @@ if TYPE_CHECKING:
 
 # What f(c·x) = c·f(x) holds for, c > 0, channel by channel.
 _HOMOGENEOUS = frozenset({"Relu", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "Identity"})
-_QUIETEST = (
-    1e-3  # of the loudest channel: what is quieter counts as that, so that a dead channel gets no endless factor
-)
-_LARGEST_FACTOR = 128.0
+_QUIETEST = 1e-3  # of the loudest channel: what is quieter counts as that, so that no dead one gets an endless factor
 _TO_WEIGHTS = 0.75  # of a channel's spread, on a logarithmic scale; docs/adr/0014 has what other shares cost
 
 
@@ -75,11 +73,12 @@ def equalized_graph(data: bytes, pixels: Iterable[NDArray[Any]]) -> bytes:
 def _spans(model: onnx.ModelProto, weights: Mapping[str, onnx.TensorProto]) -> list[_Span]:
     """Return the spans whose every tensor is written and read by convolutions and homogeneous steps alone."""
     joined = _Joined()
-    fixed = {value.name for value in (*model.graph.input, *model.graph.output)}
-    read = [name for node in model.graph.node for name in node.input]
-    shared = {name for name in weights if read.count(name) > 1}
+    nested = {name for node in model.graph.node for inner in nested_nodes(node) for name in inner.input}
+    fixed = {value.name for value in (*model.graph.input, *model.graph.output)} | set(weights) | nested
+    read = Counter(name for node in model.graph.node for name in node.input)
+    shared = {name for name in weights if read[name] > 1} | nested
     for node in model.graph.node:
-        if _is_sum(node, weights) or node.op_type in _HOMOGENEOUS:
+        if node.op_type == "Add" or node.op_type in _HOMOGENEOUS:
             for name in node.input:
                 joined.join(name, node.output[0])
         elif not _may_scale(node, weights, shared):
@@ -90,7 +89,17 @@ def _spans(model: onnx.ModelProto, weights: Mapping[str, onnx.TensorProto]) -> l
         if node.op_type == "Conv":
             spans.setdefault(joined.root(node.output[0]), _Span()).writers.append(node)
             spans.setdefault(joined.root(node.input[0]), _Span()).readers.append(node)
-    return [span for root, span in spans.items() if root not in barred and span.writers and span.readers]
+    return [span for root, span in spans.items() if root not in barred and _fits(span, weights)]
+
+
+def _fits(span: _Span, weights: Mapping[str, onnx.TensorProto]) -> bool:
+    """Return whether a span has both ends, and as many channels everywhere.
+
+    A sum may stretch one channel over many, and a convolution in groups reads only some: both are left alone.
+    """
+    written = {weights[node.input[1]].dims[0] for node in span.writers}
+    read = {weights[node.input[1]].dims[0 if _is_depthwise(node, weights) else 1] for node in span.readers}
+    return bool(written) and bool(read) and len(written | read) == 1
 
 
 class _Joined:
@@ -112,14 +121,9 @@ class _Joined:
             self._above[first] = second
 
 
-def _is_sum(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> bool:
-    return node.op_type == "Add" and not any(name in weights for name in node.input)
-
-
 def _may_scale(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto], shared: set[str]) -> bool:
-    """Return whether a node is a convolution, dense or depthwise, with weights of its own."""
-    own = all(name in weights and name not in shared for name in node.input[1:])
-    return node.op_type == "Conv" and own and (_groups(node) == 1 or _is_depthwise(node, weights))
+    """Return whether a node is a convolution with weights of its own."""
+    return node.op_type == "Conv" and all(name in weights and name not in shared for name in node.input[1:])
 
 
 def _groups(node: onnx.NodeProto) -> int:
@@ -149,16 +153,16 @@ def _factors(
     span: _Span, loudest: Mapping[str, NDArray[np.float64]], weights: Mapping[str, onnx.TensorProto]
 ) -> NDArray[np.float32]:
     """Return what each channel is multiplied by, powers of two `(C,)`."""
-    activation = _most_of([loudest[node.input[0]][None] for node in span.readers])
+    activations = [loudest[node.input[0]][None] for node in span.readers]
+    if not np.isfinite(activations).all():
+        return np.ones(activations[0].size, np.float32)
+    activation = _most_of(activations)
     dense = [_magnitudes(weights[node.input[1]]) for node in span.readers if not _is_depthwise(node, weights)]
     # A depthwise reader has a scale for each channel, and takes any.
     exponents = -np.log2(activation)
     if dense:
         exponents = _TO_WEIGHTS * exponents + (1 - _TO_WEIGHTS) * np.log2(_most_of(dense))
-    most = np.log2(_LARGEST_FACTOR)
-    factors: NDArray[np.float32] = np.exp2(np.rint(np.clip(exponents - exponents.mean(), -most, most))).astype(
-        np.float32
-    )
+    factors: NDArray[np.float32] = np.exp2(np.rint(exponents - exponents.mean())).astype(np.float32)
     return factors
 
 

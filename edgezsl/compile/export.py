@@ -189,6 +189,11 @@ def _precisions(settings: ExportSettings, recipe: Recipe) -> tuple[Precision, ..
         hint = "take --int8, or a recipe of your own with `dynamic: true`"
         message = f"the recipe {recipe.name} does not allow int8_dynamic"
         raise InputError(message, code="not_allowed", expected="a recipe with `dynamic: true`, such as vit", hint=hint)
+    if precision == "int8_dynamic" and settings.batch.max > 1:
+        message = (
+            "int8_dynamic finds one range for all frames at once, so that a frame's answer would depend on the others"
+        )
+        raise InputError(message, code="not_allowed", expected="--batch 1", hint="take --int8 for a larger batch")
     profile = load_profile(settings.device) if settings.device else None
     if precision == "int8" and profile is not None and "tensorrt" in profile.engines:
         return (*_FOR_TENSORRT, precision)

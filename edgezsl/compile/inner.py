@@ -32,7 +32,8 @@ def inner_values(
         MissingExtraError: When onnx or ONNX Runtime is not installed.
     """
     package = require_onnx()
-    given = model.graph.input[0].name
+    constants = {tensor.name for tensor in model.graph.initializer}
+    given = next(value.name for value in model.graph.input if value.name not in constants)
     opened = package.ModelProto()
     opened.CopyFrom(model)
     del opened.graph.output[:]

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgezsl.compile.tensorrt_rows import ROWS
-from edgezsl.encoders.graph import IR_VERSION, STANDARD, WRITTEN_OPSETS, load_graph, opset_of, require_onnx
+from edgezsl.encoders.graph import (
+    IR_VERSION,
+    STANDARD,
+    WRITTEN_OPSETS,
+    all_nodes,
+    load_graph,
+    nested_nodes,
+    opset_of,
+    require_onnx,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -156,8 +165,8 @@ def _file(view: _View) -> Iterator[Fault]:
         yield Fault("opset", "graph", f"is of opset {opset_of(model)}, expected {expected}")
     if model.ir_version > IR_VERSION:
         yield Fault("ir_version", "graph", f"has IR version {model.ir_version}, expected at most {IR_VERSION}")
-    for domain in sorted({node.domain for node in _nodes(model.graph)} - set(STANDARD)):
-        node = next(node for node in _nodes(model.graph) if node.domain == domain)
+    for domain in sorted({node.domain for node in all_nodes(model.graph)} - set(STANDARD)):
+        node = next(node for node in all_nodes(model.graph) if node.domain == domain)
         yield Fault("foreign_operator", node.name, f"is a {node.op_type} of {domain}")
     if len(model.metadata_props) or any(node.doc_string or len(node.metadata_props) for node in model.graph.node):
         yield Fault("metadata", "graph", "holds metadata")
@@ -177,7 +186,7 @@ def _inputs(view: _View) -> Iterator[Fault]:
 
 def _integers(view: _View) -> Iterator[Fault]:
     """Check that nothing computes in integers by name: TensorRT chooses integer kernels by the pairs alone."""
-    for node in _nodes(view.model.graph):
+    for node in all_nodes(view.model.graph):
         if node.op_type.startswith(("QLinear", "DynamicQuantize")) or node.op_type.endswith("Integer"):
             yield Fault("integer_operator", node.name, f"is a {node.op_type}")
 
@@ -185,7 +194,7 @@ def _integers(view: _View) -> Iterator[Fault]:
 def _nested(view: _View) -> Iterator[Fault]:
     """Check that no pair stands in a branch or a loop: the other rules look at the graph itself."""
     for node in view.model.graph.node:
-        for inner in (one for graph in _graphs_in(node) for one in _nodes(graph)):
+        for inner in nested_nodes(node):
             if inner.op_type in _PAIR:
                 yield Fault("nested_pair", inner.name, f"stands inside the {node.op_type} {node.name}")
 
@@ -286,7 +295,7 @@ def _shapes(view: _View) -> Iterator[Fault]:
 
 def _operators(view: _View, row: TensorRtRow) -> Iterator[Fault]:
     """Check that TensorRT's parser takes each operator, and the way in which it is used."""
-    for node in _nodes(view.model.graph):
+    for node in all_nodes(view.model.graph):
         if node.domain in STANDARD and node.op_type not in row.operators:
             yield Fault("unsupported_operator", node.name, f"is a {node.op_type}, which TensorRT {row.version} lacks")
         for breaks, words in _RESTRICTIONS.get(node.op_type, ()):
@@ -318,21 +327,6 @@ _RESTRICTIONS: Mapping[str, tuple[tuple[Callable[[Any], bool], str], ...]] = {
     "TopK": ((lambda node: not _attribute(node, "sorted", 1), "sorted 0"),),
 }
 _RULES = (_file, _inputs, _integers, _nested, _pairs, _couples, _axes, _shapes)
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Yield the nodes of a graph and of the graphs inside its nodes."""
-    for node in graph.node:
-        yield node
-        for inner in _graphs_in(node):
-            yield from _nodes(inner)
-
-
-def _graphs_in(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        yield from attribute.graphs
-        if attribute.HasField("g"):
-            yield attribute.g
 
 
 def _nodes_of(view: _View, *operators: str) -> Iterable[onnx.NodeProto]:

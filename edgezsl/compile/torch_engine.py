@@ -20,33 +20,52 @@ if TYPE_CHECKING:
     from edgezsl.evaluate.bench import Preprocess
 
 
-def torch_subjects(bundle: Bundle, *, source: str | None, threads: int | None) -> Iterator[Subject]:
-    """Load the model that a bundle was made from; yield it as loaded, and as re-parameterised where that differs.
+_KINDS = ("open_clip", "hf", "timm")
+
+
+def torch_subjects(bundles: Sequence[Bundle], *, source: str | None, threads: int | None) -> Iterator[Subject]:
+    """Load the models that bundles were made from; yield each as loaded, and as re-parameterised where that differs.
 
     Args:
-        bundle: A bundle of an imported model.
-        source: What was imported, such as `open_clip:NAME@/path/file`; None: what the bundle says, which of a local file is
-            its name alone.
+        bundles: Bundles of imported models; several of one model are compared with it once.
+        source: What was imported, such as `open_clip:NAME@/path/file`; None: what each bundle says, which of a local file
+            is its name alone.
         threads: Of PyTorch, or None for its own choice.
 
+    Yields:
+        The subjects.
+
     Raises:
-        InputError: When the bundle was not made from a model that can be loaded again, or from another than `source`.
-        ModelError: When it cannot be loaded now.
+        InputError: When there is no such source, a bundle was not made from a model that can be loaded again, or `source`
+            is another model than that of every bundle.
+        ModelError: When one cannot be loaded now.
         MissingExtraError: When its library is not installed.
     """
-    origin = source or bundle.manifest.provenance.source_model
-    if origin.partition(":")[0] not in {"open_clip", "hf", "timm"} or " " in origin:
+    if source is not None and source.partition(":")[0] not in _KINDS:
+        expected = "torch, or what was imported: open_clip:…, hf:… or timm:…"
+        raise InputError(f"there is no {shown(source)} to compare with", code="unknown_source", expected=expected)
+    spaces = {bundle.manifest.space.id: bundle for bundle in bundles}
+    origins = [source] if source is not None else [_origin(bundle) for bundle in spaces.values()]
+    for origin in origins:
+        loaded = load_source(origin)
+        if loaded.space.id not in spaces:
+            expected = ", ".join(bundle.manifest.provenance.source_model for bundle in spaces.values())
+            message = f"{shown(origin)} has other weights than the bundle was made from"
+            raise InputError(message, code="other_weights", expected=expected)
+        yield from source_subjects(loaded, threads=threads)
+
+
+def _origin(bundle: Bundle) -> str:
+    """Return what a bundle says it was made from, where that can be loaded again."""
+    origin = bundle.manifest.provenance.source_model
+    if origin.partition(":")[0] not in _KINDS or " " in origin:
         raise InputError(
             f"{bundle.manifest.name!r} was made from {origin!r}, which PyTorch cannot load",
             code="no_torch_model",
             expected="a bundle of `edgezsl import open_clip:…`, `hf:…` or `timm:…`",
             hint="name what was imported, with its path: --compare open_clip:NAME@/path/file",
         )
-    loaded = load_source(origin)
-    if loaded.space.id != bundle.manifest.space.id:
-        message = f"{shown(origin)} has other weights than {bundle.manifest.name!r} was made from"
-        raise InputError(message, code="other_weights", expected=bundle.manifest.provenance.source_model)
-    return source_subjects(loaded, threads=threads)
+    return origin
 
 
 def source_subjects(source: SourceModel, *, threads: int | None) -> Iterator[Subject]:

@@ -14,7 +14,7 @@ from edgezsl.contract import CHANNELS
 from edgezsl.errors import ModelError, Place, first_line, missing_extra, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import onnx
 
@@ -91,6 +91,20 @@ def graph_bytes(model: onnx.ModelProto) -> bytes:
 def opset_of(model: onnx.ModelProto) -> int:
     """Return the version of the standard operators that a graph uses, read back from it; 0 where it names none."""
     return max((entry.version for entry in model.opset_import if entry.domain in STANDARD), default=0)
+
+
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of a graph, and those of the branches and loops inside its nodes."""
+    for node in graph.node:
+        yield node
+        yield from nested_nodes(node)
+
+
+def nested_nodes(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of the branches and loops inside a node."""
+    for attribute in node.attribute:
+        for inner in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
+            yield from all_nodes(inner)
 
 
 def with_half_weights(data: bytes) -> bytes:

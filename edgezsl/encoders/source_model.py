@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from edgezsl.errors import ModelError
 from edgezsl.manifest import Licence
 
 if TYPE_CHECKING:
@@ -110,21 +111,34 @@ class TextEmbeddings(torch.nn.Module):
         self._encode = encode
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        """Return embeddings `(N, A)` of `input_ids (N, L)`."""
-        return self._encode(self.model, input_ids)
+        """Return embeddings `(N, A)` of `input_ids (N, L)`.
+
+        Raises:
+            ModelError: When a token is not one of the model's: its tokenizer is of another.
+        """
+        try:
+            return self._encode(self.model, input_ids)
+        except IndexError as cause:  # what PyTorch raises for a row that an embedding table has not
+            raise ModelError(
+                f"the tokenizer gives tokens up to {int(input_ids.max())}, for which the text encoder has no row",
+                code="unfit_tokenizer",
+                expected="the tokenizer that the weights were trained with",
+            ) from cause
 
 
 def family(encoder: nn.Module) -> str:
     """Return the recipe in `export/` for an image encoder, by what it is made of, whatever library it came from.
 
-    FastViT by its name; else a vision transformer where attention outnumbers convolutions, and a convolutional network
-    where it does not: OpenCLIP's ResNets end in one attention, MobileViT has some.
+    FastViT by its name; else that of vision transformers where matrix products outnumber convolutions, and that of
+    convolutional networks where they do not: OpenCLIP's ResNets end in an attention, transformers may begin with
+    convolutions.
     """
-    names = [type(module).__name__ for module in encoder.modules()]
-    if any(name.lower().startswith("fastvit") for name in names):
+    layers = list(encoder.modules())
+    if any(type(layer).__name__.lower().startswith("fastvit") for layer in layers):
         return "fastvit"
-    attentions = sum(name.endswith("Attention") for name in names)
-    return "vit" if attentions > names.count("Conv2d") else "convnet"
+    products = sum(isinstance(layer, torch.nn.Linear) for layer in layers)
+    convolutions = sum(isinstance(layer, torch.nn.Conv2d) for layer in layers)
+    return "vit" if products > convolutions else "convnet"
 
 
 def embedding_dim(encoder: nn.Module, contract: InputContract) -> int:

@@ -77,7 +77,7 @@ def source_from_transformers(
     return SourceModel(
         name=name,
         source=source or f"transformers: {name}",
-        recipe=family(encoder),
+        recipe=family(held.vision_model),
         image_encoder=encoder,
         contract=contract,
         space=EmbeddingSpace(

@@ -18,7 +18,7 @@ from edgezsl.errors import InputError, shown
 from edgezsl.evaluate.cold_start import ColdStart, cold_start
 from edgezsl.preprocess import Preprocessor
 from edgezsl.prototypes import ClassPrototypes, ClassRow
-from edgezsl.runtime.engine import open_engine, serving_engines
+from edgezsl.runtime.engine import installed_engines, open_engine, serving_engines
 from edgezsl.scoring import rank, scores
 
 if TYPE_CHECKING:
@@ -111,13 +111,13 @@ class BenchReport:
 
 
 def open_subjects(
-    bundle: Bundle, engines: Sequence[EngineName], precisions: Sequence[str], *, threads: int | None, cold: bool
+    bundle: Bundle, engines: Sequence[EngineName] | None, precisions: Sequence[str], *, threads: int | None, cold: bool
 ) -> Iterator[Subject]:
     """Open the encoders of a bundle in every engine; yield each as it is ready.
 
     Args:
         bundle: The bundle.
-        engines: The engines; those that a precision is not for are passed over, unless no other is named.
+        engines: The engines, or None for every installed one that a precision is for.
         precisions: Of its encoders: names, or none for the one that runs by itself.
         threads: Of each engine, or None for all cores.
         cold: Whether to start a new process with each, too.
@@ -127,14 +127,15 @@ def open_subjects(
 
     Raises:
         EngineError: When an engine refuses an encoder, or disagrees with its golden answers.
-        BundleError: When the bundle has no such precision.
+        InputError: When the bundle has no such precision, or it is not for a named engine.
         MissingExtraError: When an engine is not installed.
     """
     manifest = bundle.manifest
     for precision in precisions or (manifest.precision,):
-        for name in [one for one in engines if one in serving_engines(precision)] or engines:
-            started = cold_start(bundle.folder, name, precision, threads=threads) if cold else None
+        fit = [one for one in installed_engines() if one in serving_engines(precision)]
+        for name in fit if engines is None else engines:
             engine = open_engine(bundle, name, threads=threads, precision=precision)
+            started = cold_start(bundle.folder, name, precision, threads=threads) if cold else None
             called = f"{manifest.name} ({bundle.digest[:6]}) {manifest.contract.size[0]} px, {engine.description}"
             yield Subject(called, engine, manifest.contract, manifest.space, started)
 

@@ -190,7 +190,8 @@ def choose_engine(
                 wished = f"{', '.join(order)} for {device}"
                 reason = f"first of {wished} that {usable}" if name in order else f"none of {wished} {usable}"
                 return EngineChoice(name, reason)
-        raise missing_extra("onnxruntime", "runtime", "running a model")
+        what = "running a model" if serving == ENGINES or not installed else f"running an {precision} encoder"
+        raise missing_extra("onnxruntime", "runtime", what)
     if requested not in ENGINES:
         names = ", ".join(("auto", *ENGINES))
         raise InputError(f"there is no engine {requested!r}", code="unknown_engine", expected=names)
@@ -230,7 +231,9 @@ def open_engine(
         raise InputError(message, code="no_such_precision", expected=offered)
     if name not in serving_engines(wanted):
         served = " or ".join(serving_engines(wanted))
-        raise InputError(f"an {wanted} encoder is not for the engine {name}", code="unfit_engine", expected=served)
+        hint = f"take --engine {served}, or another --precision of the bundle"
+        message = f"an {wanted} encoder is not for the engine {name}"
+        raise InputError(message, code="unfit_engine", expected=served, hint=hint)
     engine = _loaded(bundle, name, wanted, threads)
     try:
         return _proved(engine, bundle)

@@ -15,6 +15,7 @@ from edgezsl.encoders.model import IMAGE_ENCODER, Model
 from edgezsl.encoders.open_clip_models import source_from_open_clip
 from edgezsl.errors import InputError, ModelError
 from edgezsl.evaluate.bench import open_subjects
+from edgezsl.manifest import Batch
 from edgezsl.runtime.engine import open_engine
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from tests.encoders.sources import clip_tokenizer, preprocessing, small_clip
@@ -70,9 +71,11 @@ def test_the_bundle_says_that_it_is_for_onnx_runtime_alone(bundle):
 
 
 def test_a_benchmark_passes_over_the_engine_that_it_is_not_for(bundle):
-    (subject,) = open_subjects(bundle.bundle, ["onnx", "openvino"], (), threads=1, cold=False)
+    (subject,) = open_subjects(bundle.bundle, None, (), threads=1, cold=False)
     assert "onnxruntime" in subject.name
     subject.engine.close()
+    with pytest.raises(InputError, match="not for the engine openvino"):
+        list(open_subjects(bundle.bundle, ["openvino"], (), threads=1, cold=True))
 
 
 def test_it_is_made_only_where_the_recipe_allows_it(model, tmp_path):
@@ -81,6 +84,13 @@ def test_it_is_made_only_where_the_recipe_allows_it(model, tmp_path):
         list(export(settings))
     assert "--int8" in fault.value.hint
     assert not settings.out.exists()
+
+
+def test_it_is_made_for_one_frame_at_a_time(model, tmp_path):
+    settings = ExportSettings(model.folder, tmp_path / "bundle", precision="int8_dynamic", batch=Batch(1, 2, 4))
+    with pytest.raises(InputError, match="one range for all frames at once") as fault:
+        list(export(settings))
+    assert fault.value.expected == "--batch 1"
 
 
 def test_a_network_without_such_products_is_refused():

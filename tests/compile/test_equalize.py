@@ -59,7 +59,7 @@ def residual(*, activation="Relu", outputs=("end",), shared=False, unread=1):
     Its first channels are 100 times as quiet as the others, and `unread` times as little read.
     """
     random = np.random.RandomState(1)
-    weights = {
+    values = {
         "stem.w": random.randn(8, 3, 3, 3),
         "stem.b": random.randn(8),
         "one.w": random.randn(8, 8, 1, 1),
@@ -67,30 +67,30 @@ def residual(*, activation="Relu", outputs=("end",), shared=False, unread=1):
         "last.w": random.randn(4, 8, 1, 1),
     }
     for name in ("stem.w", "stem.b", "one.w", "two.w"):
-        weights[name][:4] /= 100
+        values[name][:4] /= 100
     for name in ("one.w", "two.w", "last.w"):
-        weights[name][:, :4] /= unread
+        values[name][:, :4] /= unread
 
-    def convolution(name, given, made, *, pads=0, weight=None):
+    def layer(name, given, made, *, pads=0, weight=None):
         inputs = [given, weight or f"{name}.w", *(["stem.b"] if name == "stem" else [])]
         return helper.make_node("Conv", inputs, [made], name=name, pads=[pads] * 4)
 
     settings = {"alpha": 0.1} if activation == "LeakyRelu" else {}
     nodes = [
-        convolution("stem", "image", "a", pads=1),
+        layer("stem", "image", "a", pads=1),
         helper.make_node(activation, ["a"], ["b"], **settings),
-        convolution("one", "b", "c"),
+        layer("one", "b", "c"),
         helper.make_node("Add", ["b", "c"], ["d"]),
-        convolution("two", "d", "e", pads=1, weight="one.w" if shared else None),
+        layer("two", "d", "e", pads=1, weight="one.w" if shared else None),
         helper.make_node("Add", ["d", "e"], ["f"]),
-        convolution("last", "f", "g"),
+        layer("last", "f", "g"),
         helper.make_node("GlobalAveragePool", ["g"], ["end"]),
     ]
     if shared:
         nodes[4].attribute[0].ints[:] = [0] * 4
-        del weights["two.w"]
+        del values["two.w"]
     results = [(name, TensorProto.FLOAT, [1, 4, 1, 1] if name == "end" else [1, 8, 32, 32]) for name in outputs]
-    constants = {name: value.astype(np.float32) for name, value in weights.items()}
+    constants = {name: one.astype(np.float32) for name, one in values.items()}
     return graph_bytes(nodes, [("image", TensorProto.FLOAT, [1, 3, 32, 32])], results, constants)
 
 
@@ -111,6 +111,100 @@ def test_channels_come_to_like_magnitudes():
     assert spread(equalized_graph(loud, FRAMES), "stem.out") < 20
     assert spread(residual(), "f") > 30
     assert spread(equalized_graph(residual(), FRAMES), "f") < spread(residual(), "f") / 3
+
+
+def weights(outside, inside, side=1):
+    """Return random weights whose output channels differ in magnitude a hundredfold."""
+    values = RANDOM.randn(outside, inside, side, side)
+    return (values * 10 ** RANDOM.uniform(-2, 0, (outside, 1, 1, 1))).astype(np.float32)
+
+
+def convolution(name, given, made, *more, **settings):
+    return helper.make_node("Conv", [given, f"{name}.w", *more], [made], name=name, **settings)
+
+
+def between(*nodes, branch=None, **constants):
+    """Return stem → `nodes`, from tensor `a` to tensor `z` → a last convolution → mean."""
+    known = {"stem.w": weights(8, 3, 3), "stem.b": RANDOM.randn(8), "last.w": weights(4, 8), **constants}
+    given = [convolution("stem", "image", "a", "stem.b"), *nodes, convolution("last", "z", "y")]
+    given.append(helper.make_node("GlobalAveragePool", ["y"], ["mean" if branch else "end"]))
+    if branch:
+        shape = helper.make_tensor_value_info("q", TensorProto.FLOAT, None)
+        inner = [*branch, helper.make_node("ReduceMean", ["p"], ["q"], name="inner", axes=[0, 1, 2, 3], keepdims=1)]
+        graph = helper.make_graph(inner, "branch", [], [shape])
+        given.append(helper.make_node("If", ["yes"], ["chosen"], name="if", then_branch=graph, else_branch=graph))
+        given.append(helper.make_node("Add", ["mean", "chosen"], ["end"]))
+        known["yes"] = np.ones((), bool)
+    known = {name: np.asarray(value, bool if name == "yes" else np.float32) for name, value in known.items()}
+    results = [("end", TensorProto.FLOAT, [1, 4, 1, 1])]
+    return graph_bytes(given, [("image", TensorProto.FLOAT, [1, 3, 32, 32])], results, known)
+
+
+def node(operator, *given, made="z", **settings):
+    return helper.make_node(operator, list(given), [made], name=f"{operator}.{made}", **settings)
+
+
+PAD = {"pads": [1] * 4}
+EIGHT = RANDOM.randn(1, 8, 1, 1)
+SCALED = {
+    "ReLU": between(node("Relu", "a")),
+    "LeakyReLU of a negative slope": between(node("LeakyRelu", "a", alpha=-0.3)),
+    "pooling": between(node("AveragePool", "a", kernel_shape=[3, 3], count_include_pad=1, **PAD)),
+    "depthwise": between(node("Relu", "a", made="b"), convolution("d", "b", "z", group=8), **{"d.w": weights(8, 1, 3)}),
+    "depthwise in a residual": between(
+        convolution("d", "a", "b", group=8, **PAD), node("Add", "a", "b"), **{"d.w": weights(8, 1, 3)}
+    ),
+    "dense in a residual": between(
+        convolution("d", "a", "b", **PAD), node("Add", "a", "b"), **{"d.w": weights(8, 8, 3)}
+    ),
+    "a tensor and itself": between(node("Add", "a", "a")),
+    "a pooled operand": between(
+        node("GlobalAveragePool", "a", made="b"),
+        convolution("d", "b", "c"),
+        node("Add", "a", "c"),
+        **{"d.w": weights(8, 8)},
+    ),
+    "dead channels": between(
+        node("Relu", "a"), **{"stem.w": weights(8, 3, 3) * np.eye(8)[:4].sum(0)[:, None, None, None]}
+    ),
+}
+KEPT = {
+    "Clip": between(node("Clip", "a", "low", "high"), low=0.0, high=6.0),
+    "Mul": between(node("Mul", "a", "a")),
+    "Softplus": between(node("Softplus", "a")),
+    "a constant operand": between(node("Add", "a", "c"), c=EIGHT),
+    "a constant behind Identity": between(node("Identity", "c", made="d"), node("Add", "a", "d"), c=EIGHT),
+    "a constant behind ReLU": between(node("Relu", "c", made="d"), node("Add", "a", "d"), c=EIGHT),
+    "a grouped reader": between(convolution("g", "a", "b", group=2), node("Sigmoid", "b"), **{"g.w": weights(8, 4)}),
+    "one channel over many": between(
+        convolution("d", "image", "b"), node("Add", "a", "b"), **{"d.w": weights(1, 3, 3)}
+    ),
+    "a branch that reads the tensor": between(node("Relu", "a"), branch=[node("Sigmoid", "z", made="p")]),
+    "a branch that reads the weights": between(node("Relu", "a"), branch=[node("Sigmoid", "last.w", made="p")]),
+}
+
+
+@pytest.mark.parametrize("name", [*SCALED, *KEPT])
+def test_answers_stay_to_the_bit_and_only_what_may_be_rescaled_is(name):
+    data = {**SCALED, **KEPT}[name]
+    made = equalized_graph(data, FRAMES)
+    np.testing.assert_array_equal(answers(made), answers(data))
+    before, after = weights_of(data), weights_of(made)
+    assert {one: values.shape for one, values in after.items()} == {one: values.shape for one, values in before.items()}
+    changed = [one for one in before if not np.array_equal(before[one], after[one])]
+    assert bool(changed) == (name in SCALED)
+
+
+def test_a_tensor_that_is_always_0_gets_no_endless_factor():
+    data = between(node("Relu", "a"), **{"stem.w": weights(8, 3, 3) * 0, "stem.b": np.zeros(8)})
+    assert all(np.isfinite(values).all() for values in weights_of(equalized_graph(data, FRAMES)).values())
+
+
+def test_a_bias_that_two_layers_share_stays():
+    data = between(convolution("d", "image", "b", "stem.b"), node("Add", "a", "b"), **{"d.w": weights(8, 3, 3)})
+    made = equalized_graph(data, FRAMES)
+    np.testing.assert_array_equal(answers(made), answers(data))
+    assert np.array_equal(weights_of(made)["stem.b"], weights_of(data)["stem.b"])
 
 
 @pytest.mark.parametrize("activation", ["Sigmoid", "Tanh", "HardSwish"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,22 @@ def test_of_plans_that_differ_in_their_ranges_alone_the_nearest_is_taken(tmp_pat
     assert 0.5 < figures[0] < figures[1]
     assert result.plan == result.trials[1].plan
     assert len(result.trials) == 2, "what keeps more in float is not tried where less suffices"
+
+
+def test_a_plan_that_holds_is_kept_though_a_later_one_of_its_group_does_not(tmp_path, calibration):
+    plans = "{calibrator: minmax}, {calibrator: percentile, percentile: 90}, {calibrator: minmax, keep_float: [stem]}"
+    (tmp_path / "r.yaml").write_text(RECIPE.replace("{calibrator: minmax}", plans).replace("0.99", "0.98"))
+    result, _ = quantized_by(conv_encoder(), load_recipe(tmp_path / "r.yaml"), calibration)
+    assert result.trials[1].figures["centred_mean"] < 0.98
+    assert (result.plan, len(result.trials)) == (result.trials[0].plan, 2)
+
+
+def test_without_photographs_nothing_competes(tmp_path):
+    plans = "{calibrator: percentile, percentile: 99.9}, {calibrator: minmax}"
+    (tmp_path / "r.yaml").write_text(RECIPE.replace("{calibrator: minmax}", plans).replace("0.99", "0.5"))
+    made = replace(calibration_frames(), kind="generated images")
+    result, _ = quantized_by(conv_encoder(), load_recipe(tmp_path / "r.yaml"), made)
+    assert len(result.trials) == 1
 
 
 def test_groups_are_neighbours_of_one_kind_and_hold_every_node_once():

@@ -123,6 +123,7 @@ def test_the_library_reads_an_image_file_itself(source, pictures, tmp_path):
         image.save(tmp_path / f"turned{number}.jpg", exif=turned)
         image.convert("CMYK").save(tmp_path / f"cmyk{number}.jpg")
         image.convert("P").save(tmp_path / f"palette{number}.png")
+        Image.fromarray(257 * np.asarray(image.convert("L")).astype(np.uint16)).save(tmp_path / f"grey{number}.png")
     read = list(folder_pictures(tmp_path).each)
     assert read[-1].image.shape == (*images[-1].size, 3)
     assert finished(fitted_contract(source, read))[0][1].holds

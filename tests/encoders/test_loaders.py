@@ -72,14 +72,18 @@ def test_a_local_import_is_compared_with_pytorch_where_its_path_is_given(transfo
     folder, _ = transformers_clip
     source = f"hf:{folder}"
     space = small_space(id=load_source(source).space.id)
-    (loaded,) = torch_subjects(write_small_bundle(tmp_path / "same", space=space), source=source, threads=1)
+    same = write_small_bundle(tmp_path / "same", space=space)
+    other = write_small_bundle(tmp_path / "other")
+    (loaded,) = torch_subjects([same, same, other], source=source, threads=1)
     assert loaded.name.endswith("as loaded")
     with pytest.raises(InputError, match="has other weights") as caught:
-        torch_subjects(write_small_bundle(tmp_path / "other"), source=source, threads=1)
+        list(torch_subjects([other], source=source, threads=1))
     assert caught.value.code == "other_weights"
     with pytest.raises(InputError, match="PyTorch cannot load") as caught:
-        torch_subjects(write_small_bundle(tmp_path / "third"), source=None, threads=1)
+        list(torch_subjects([other], source=None, threads=1))
     assert "--compare" in caught.value.hint
+    with pytest.raises(InputError, match="there is no 'tirch'"):
+        list(torch_subjects([other], source="tirch", threads=1))
 
 
 def test_a_folder_of_transformers(transformers_clip):

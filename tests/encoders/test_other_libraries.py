@@ -83,7 +83,9 @@ def test_the_contract_is_the_models_own():
     [
         ("mobilenetv3_small_050", "convnet"),
         ("resnet18", "convnet"),
-        ("mobilevit_xxs", "convnet"),
+        ("efficientvit_b0", "convnet"),
+        ("vitamin_small_224", "vit"),
+        ("vit_small_r26_s32_224", "vit"),
         ("vit_tiny_patch16_224", "vit"),
         ("swin_tiny_patch4_window7_224", "vit"),
         ("fastvit_t8", "fastvit"),

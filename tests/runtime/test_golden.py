@@ -7,7 +7,7 @@ from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.engine import FunctionEngine
 from edgezsl.runtime.golden import LEAST_COSINE, agreement, check_golden, golden_embeddings
 from edgezsl.runtime.onnx_engine import OnnxEngine
-from tests.factories import bundle_files, small_contract, small_manifest
+from tests.factories import bundle_files, small_contract, small_manifest, write_small_bundle
 
 
 @pytest.fixture
@@ -103,7 +103,14 @@ def test_answers_of_another_shape_are_refused(small_bundle, shape):
 
 @pytest.mark.parametrize(
     ("precision", "passes", "fails"),
-    [("fp32", 0.7, 0.9), ("fp16", 2.4, 2.7), ("bf16", 2.4, 2.7), ("int8", 8.0, 8.3), ("int8_fp16", 8.0, 8.3)],
+    [
+        ("fp32", 0.7, 0.9),
+        ("fp16", 2.4, 2.7),
+        ("bf16", 2.4, 2.7),
+        ("int8", 8.0, 8.3),
+        ("int8_fp16", 8.0, 8.3),
+        ("int8_dynamic", 8.0, 8.3),
+    ],
 )
 def test_each_arithmetic_has_its_own_tolerance(small_bundle, encode, precision, passes, fails):
     engine = FunctionEngine(lambda pixels: rotated(encode(pixels), passes))
@@ -113,6 +120,18 @@ def test_each_arithmetic_has_its_own_tolerance(small_bundle, encode, precision, 
     engine.precision = precision
     with pytest.raises(EngineError):
         check_golden(engine, small_bundle)
+
+
+def test_arithmetic_finer_than_the_file_is_held_to_what_the_file_may_differ_by(tmp_path, encode):
+    bundle = write_small_bundle(tmp_path / "half", precision="fp16", image_encoders={"fp16": "image_encoder.fp16.onnx"})
+    for degrees, passes in ((2.4, True), (2.7, False)):
+        engine = FunctionEngine(lambda pixels, degrees=degrees: rotated(encode(pixels), degrees), encoder="fp16")
+        engine.precision = "fp32"
+        if passes:
+            assert check_golden(engine, bundle) > 0.999
+        else:
+            with pytest.raises(EngineError):
+                check_golden(engine, bundle)
 
 
 def test_the_manifest_s_tolerance_is_the_one_that_holds(tmp_path, encode):
