@@ -27,7 +27,7 @@ def module_files(source: SourceModel, *, opset: int) -> dict[str, bytes]:
         opset: 17 or 18.
 
     Raises:
-        ModelError: When PyTorch cannot export a module.
+        ModelError: When PyTorch cannot export a module, or the tokenizer is of another model.
         MissingExtraError: When the package onnx is not installed.
     """
     contract, text = source.contract, source.text
@@ -36,6 +36,8 @@ def module_files(source: SourceModel, *, opset: int) -> dict[str, bytes]:
     files = {IMAGE_ENCODER: graph}
     if text is not None:
         ids = text.tokenize(["a photo of a cat."])
+        with torch.no_grad():
+            text.encoder(ids)  # what it refuses, the exporter would wrap into a refusal of its own
         files[TEXT_ENCODER] = module_graph(text.encoder, [ids], inputs=[IDS], output=TEXT_EMBEDDING, opset=opset)
         files[TOKENIZER] = text.tokenizer
     return files
