@@ -73,6 +73,8 @@ bench: reference
 	$(BIN)/python benchmarks/builtin_accuracy.py --json build/bench/builtin_accuracy.json
 	$(BIN)/python benchmarks/builtin_speed.py --json build/bench/builtin_speed.json
 	$(BIN)/python benchmarks/reference_accuracy.py --bundle $(OUT) --json build/bench/reference_accuracy.json
+	$(BIN)/python benchmarks/int8_proof.py --reference $(OUT) --json build/bench/int8_proof.json
+	$(BIN)/python benchmarks/clip_speed.py --json build/bench/clip_speed.json
 	$(BIN)/python benchmarks/pipeline.py --bundle $(OUT) --json build/bench/pipeline.json
 	$(BIN)/python benchmarks/swap.py --bundle $(OUT) --json build/bench/swap.json
 

@@ -78,7 +78,7 @@ def subjects(source: SourceModel, place: Path, threads: int) -> Iterator[Subject
     for one in source_subjects(source, threads=threads):
         yield replace(one, name=one.name.partition("torch ")[2])
     for bundle in bundles(source, place):
-        for one in open_subjects(bundle, ["onnx", "openvino"], (), threads=threads, cold=False):
+        for one in open_subjects(bundle, None, (), threads=threads, cold=False):
             yield replace(one, name=one.engine.description)
         if bundle.manifest.precision == "fp32":
             engine = OpenVinoEngine.open(bundle, "fp32", threads=threads, arithmetic="f32")
