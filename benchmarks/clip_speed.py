@@ -20,24 +20,29 @@ from typing import TYPE_CHECKING
 import torch
 from report import Report
 
-from edgezsl.compile.export import ExportResult, ExportSettings, export
+from edgezsl.compile.draft import make_draft
+from edgezsl.compile.recipe import load_recipe
 from edgezsl.compile.torch_engine import source_subjects
 from edgezsl.device import cpu_features
 from edgezsl.encoders.model import Model
 from edgezsl.evaluate.bench import BenchReport, bench, open_subjects
+from edgezsl.manifest import Batch
 from edgezsl.runtime.openvino_engine import OpenVinoEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edgezsl.bundle import Bundle
+    from edgezsl.compile.draft import Draft
     from edgezsl.encoders.source_model import SourceModel
     from edgezsl.evaluate.bench import Subject
+    from edgezsl.manifest import Precision
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.encoders.sources import mobile_clip_source, tiny_clip_source  # they lie beside this folder
 
 CLASSES = 1000
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "int8_dynamic")
 FAST_FEATURES = {"avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8"}
 LEAST_LOADED, LEAST_FUSED, LEAST_INT8 = 5.0, 3.0, 1.5  # times as fast, on a processor with one of these
 RECIPE = """\
@@ -55,36 +60,31 @@ PLANS = {
 }
 
 
-def bundles(source: SourceModel, place: Path) -> Iterator[Bundle]:
-    """Yield the bundles of a model: fp32, INT8, and INT8 with dynamic products."""
+def drafted(source: SourceModel, place: Path) -> Bundle:
+    """Return a bundle that holds a model in each precision; that random weights are not proved costs no time."""
     model = Model.from_modules(place / source.name, source, opset=17)
     recipe = place / f"{source.name}.yaml"
     recipe.write_text(RECIPE % PLANS[source.name])
-    for precision in ("fp32", "int8", "int8_dynamic"):
-        settings = ExportSettings(
-            model.folder,
-            place / f"{source.name}-{precision}",
-            recipe=str(recipe),
-            precision=precision,  # type: ignore[arg-type]  # one of the three above
-            allow_broken_parity=True,
-        )
-        *_, result = export(settings)
-        assert isinstance(result, ExportResult)
-        yield result.bundle
+    found: list[Draft] = []
+
+    def draft() -> Iterator[object]:
+        steps = make_draft(model, load_recipe(recipe), PRECISIONS, batch=Batch(), calibration=None, uint8=False)
+        found.append((yield from steps))
+
+    list(draft())
+    return found[0].write(place / f"{source.name}-bundle", PRECISIONS)
 
 
 def subjects(source: SourceModel, place: Path, threads: int) -> Iterator[Subject]:
     """Yield everything that is timed of a model, PyTorch as loaded first."""
     for one in source_subjects(source, threads=threads):
-        yield replace(one, name=one.name.partition("torch ")[2])
-    for bundle in bundles(source, place):
-        for one in open_subjects(bundle, None, (), threads=threads, cold=False):
-            yield replace(one, name=one.engine.description)
-        if bundle.manifest.precision == "fp32":
-            engine = OpenVinoEngine.open(bundle, "fp32", threads=threads, arithmetic="f32")
-            yield replace(
-                one, name=f"{engine.description.partition(', fp32')[0]}, fp32 file, asked for fp32", engine=engine
-            )
+        yield replace(one, name=one.name.partition(" px, ")[2])
+    bundle = drafted(source, place)
+    for one in open_subjects(bundle, None, PRECISIONS, threads=threads, cold=False):
+        yield replace(one, name=one.engine.description)
+    engine = OpenVinoEngine.open(bundle, "fp32", threads=threads, arithmetic="f32")
+    called = engine.description.partition(", fp32")[0]
+    yield replace(one, name=f"{called}, fp32 file, asked for fp32", engine=engine)
 
 
 def measure(report: Report, source: SourceModel, place: Path, threads: int, runs: int) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EngineName = Literal["onnx", "openvino"]
 ENGINES: tuple[EngineName, ...] = ("onnx", "openvino")
 _PACKAGES = {"onnx": ("onnxruntime", "runtime"), "openvino": ("openvino", "openvino")}
-# OpenVINO took 2.2 times as long for a vision transformer whose ranges are found frame by frame.
+# OpenVINO took longer for a vision transformer whose ranges are found frame by frame than for it in full precision.
 _SERVED_BY: Mapping[str, tuple[EngineName, ...]] = {"int8_dynamic": ("onnx",)}
 
 
