@@ -20,7 +20,7 @@ from edgezsl.errors import BundleError, InputError, ModelError, ParityError, Rec
 from edgezsl.manifest import Batch
 from edgezsl.runtime.engine import installed_engines, open_engine
 from tests.documents import Page
-from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, conv_facts, write_conv_model
+from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, conv_facts, with_loud_channel, write_conv_model
 
 cv2 = pytest.importorskip("cv2")
 
@@ -266,6 +266,19 @@ def test_for_a_board_with_tensorrt_int8_comes_with_what_tensorrt_builds_from(qui
         assert engine.encoder == precision
         engine.close()
     assert set(exported(replace(quick, out=tmp_path / "pc", device="x86-cpu"))[0].reports) == {"int8"}
+
+
+def test_what_float16_cannot_hold_is_looked_for_in_the_network_that_was_equalized(quick, tmp_path):
+    write_conv_model(tmp_path / "loud", encoder=with_loud_channel(conv_encoder(), factor=1e4))
+    plans = "[{calibrator: minmax}, {calibrator: minmax, equalize: true}]"
+    (tmp_path / "r.yaml").write_text(RECIPE.replace("[{calibrator: minmax}]", plans))
+    settings = replace(quick, model=tmp_path / "loud", recipe=str(tmp_path / "r.yaml"), device="jetson-orin-nano")
+    result, _ = exported(replace(settings, out=tmp_path / "out"))
+    assert result.quantized.plan.equalize
+    model = load_graph(result.bundle.read(result.bundle.manifest.image_encoders["int8_fp16"]), "x")
+    made = {name: node.op_type for node in model.graph.node for name in node.output}
+    readers = {node.name: made[node.input[0]] for node in model.graph.node if node.op_type == "Conv"}
+    assert readers["first.depthwise"] == "Cast", "it is as quiet as the others now, and computed in float16"
 
 
 def test_a_graph_that_normalises_takes_pixels_as_they_are_and_says_the_same(quick, tmp_path):
