@@ -33,9 +33,7 @@ def export(
         Path | None, typer.Argument(metavar="MODEL", help="A model directory; default: the model of edgezsl.")
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit integers: a quarter of the size.")] = False,
-    int8_dynamic: Annotated[
-        bool, typer.Option("--int8-dynamic", help="8-bit products without calibration: ONNX Runtime only.")
-    ] = False,
+    int8_dynamic: Annotated[bool, typer.Option("--int8-dynamic", help="8-bit products: ONNX Runtime only.")] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="Half precision, where it is safe.")] = False,
     fp32: Annotated[bool, typer.Option("--fp32", help="Full precision. Default: what the recipe says.")] = False,
     device: Annotated[

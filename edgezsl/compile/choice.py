@@ -1,8 +1,8 @@
 """Which of a recipe's ways to quantize is taken: by how near it comes to the model, and never by time.
 
-Plans that differ in nothing but how ranges are chosen compete. Of the first such group in which one meets the bounds, the
-nearest of those that do is taken, so that no more stays in float than has to. Where there are no photographs nothing competes, and the
-first plan that meets the bounds is taken: what is nearest on generated images need not be on photographs.
+Plans that differ in nothing but how ranges are chosen compete. Of the first such group in which one meets the bounds,
+the nearest of those that do is taken, so that no more stays in float than has to. Where there are no photographs nothing
+competes, and the first plan that meets the bounds is taken: what is nearest on generated images need not be on photographs.
 
 Where none does, the nodes that INT8 hurts most are found and left in float, as few as the bounds need. All is judged on
 the calibration set. The parity report then looks at other images, so that the choice cannot flatter it.

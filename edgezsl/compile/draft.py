@@ -219,13 +219,14 @@ def _smaller(
     if used is None or not set(precisions) & {"fp16", "int8_fp16"}:
         return made
     yield Progress("looking for what float16 cannot hold", 0, 1)
-    if "fp16" in precisions:
-        made["fp16"] = half_graph(full, _largest(full, used))
-    if "int8_fp16" in precisions and quantized is not None:
-        made["int8_fp16"] = half_graph(quantized.data, _largest(quantized.encoder, used))
+    sources: dict[Precision, tuple[bytes, bytes]] = {"fp16": (full, full)}
+    if quantized is not None:
+        sources["int8_fp16"] = quantized.encoder, quantized.data
+    largest: dict[bytes, dict[str, float]] = {}  # both are one graph, unless channels were equalized
+    for precision, (encoder, data) in sources.items():
+        if precision in precisions:
+            if encoder not in largest:
+                largest[encoder] = largest_magnitudes(encoder, (frame[None] for frame in used.pixels))
+            made[precision] = half_graph(data, largest[encoder])
     yield Progress("looking for what float16 cannot hold", 1, 1)
     return made
-
-
-def _largest(encoder: bytes, used: CalibrationSet) -> dict[str, float]:
-    return largest_magnitudes(encoder, (frame[None] for frame in used.pixels))

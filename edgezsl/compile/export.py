@@ -168,11 +168,9 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
     shown = {precision: reports[precision] for precision in reversed(kept)}
     report_file = _write_report({**shown, **reports}, out, draft)
     broken = [report for report in shown.values() if report.outcome == "broken"]
-    if broken and not settings.allow_broken_parity:
-        raise _broken(broken[0], report_file)
-    unserved = [report for report in broken if not report.engines]
-    if unserved:
-        raise _unserved(unserved[0], report_file)
+    refused = [report for report in broken if not (settings.allow_broken_parity and report.engines)]
+    if refused:
+        raise _broken(refused[0], report_file)
     bundle = draft.write(out, kept, report=shown[kept[-1]], names=names, fallback=fallback)
     used = draft.calibration
     words = f"{len(used)} {used.kind}" if used and kept[-1] in CALIBRATED else ""
@@ -263,21 +261,17 @@ def _write_report(reports: Mapping[Precision, ParityReport], out: Path, draft: D
 
 
 def _broken(report: ParityReport, file: Path) -> ParityError:
+    place = Place(str(file.with_suffix(".html")))
+    if not report.engines:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in report.refused.items())
+        hint = "keep more in float in a recipe of your own, or take another precision (--fallback fp16)"
+        return ParityError(
+            f"no engine serves the {report.precision} export: {reasons}", code="unserved", where=place, hint=hint
+        )
     return ParityError(
         f"the {report.precision} export does not say what the model says: {'; '.join(report.faults)}",
         code="broken_parity",
-        where=Place(str(file.with_suffix(".html"))),
+        where=place,
         hint="calibrate on photographs like the camera's (--calibration), keep more in float in a recipe of your own, "
         "take another precision where this does not hold (--fallback fp16), or record it with --allow-broken-parity",
-    )
-
-
-def _unserved(report: ParityReport, file: Path) -> ParityError:
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in report.refused.items())
-    return ParityError(
-        f"no engine serves the {report.precision} export: {reasons}",
-        code="unserved",
-        where=Place(str(file.with_suffix(".html"))),
-        hint="--allow-broken-parity records a broken bound, not a bundle that nothing runs: keep more in float in a recipe of "
-        "your own, or take another precision",
     )

@@ -196,7 +196,7 @@ def _subject(bundle: Bundle, precision: str, installed: Sequence[EngineName], re
     engines: dict[str, Engine] = {}
     refused: dict[str, str] = {}
     for name in installed:
-        if name in _unfit(precision, installed):
+        if name not in serving_engines(precision):
             continue
         try:
             engines[name] = open_engine(bundle, name, threads=THREADS, precision=precision)

@@ -1,7 +1,7 @@
 """Is an import what its library says? From the library's own preprocessing and tokenizer to ours, and on to the graphs.
 
-Stage 0 is the library: an image file, read by Pillow, and a text through its own code. Stage 1 is its network on our pixels and our tokens,
-stage 2 the ONNX graphs. Only 0 to 1 sees a wrong contract; where it does, the contract's fields are varied one at a time,
+Stage 0 is the library: an image file, read by Pillow, and a text through its own code. Stage 1 is its network on our
+pixels and our tokens, stage 2 the ONNX graphs. Only 0 to 1 sees a wrong contract; where it does, the contract's fields are varied one at a time,
 and the variation that helps most names what is wrong.
 """
 
