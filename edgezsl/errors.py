@@ -176,7 +176,7 @@ class BundleError(InputError):
 class ContractError(InputError):
     """An input contract or embedding space is not valid, or an array does not meet it."""
 
-    usual_hint = "compare it with what `edgezsl inspect` says of the bundle, or export the model again"
+    usual_hint = "compare it with docs/model-format.md, or with what `edgezsl inspect` says of the bundle"
 
 
 class SpaceMismatchError(InputError):

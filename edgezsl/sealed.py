@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import stat
+import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,11 @@ LARGEST_INDEX = 16 << 20  # bytes
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST_NAMED = 5  # files that a refusal names
+_KINDS = {
+    "manifest.json": "a bundle, which `edgezsl run`, `bench` and `inspect` take",
+    "model.json": "a model directory, of which `edgezsl export` makes a bundle",
+}
+_ELSEWHERE = "choose another place with --out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,9 @@ class SealedFormat:
             )
         path = folder / self.index
         if not path.exists():
-            raise self.error(f"the folder holds no {self.index}", code=self.not_one, where=Place(str(folder)))
+            other = next((f"; it is {what}" for name, what in _KINDS.items() if (folder / name).is_file()), "")
+            message = f"the folder holds no {self.index}{other}"
+            raise self.error(message, code=self.not_one, where=Place(str(folder)), expected=f"a {self.noun}")
         data = read_regular(path, max_bytes=LARGEST_INDEX, error=self.error, follow=False)
         return parse_json(data, file=str(path), error=self.error, max_bytes=LARGEST_INDEX), data
 
@@ -202,14 +210,24 @@ class SealedFormat:
             raise self.error(message, code="not_writable", where=Place(str(folder))) from cause
 
     def check_place(self, folder: Path) -> None:
-        """Check that writing to `folder` would lose nothing but an older folder of this kind.
+        """Check that `folder` can be written, and that nothing but an older folder of this kind would be lost.
 
         Raises:
-            InputError: As `error`, naming what would be lost.
+            InputError: As `error`, naming what would be lost, or why nothing can be written.
             OSError: When the folder cannot be read.
         """
+        place = folder.absolute().parent
+        standing = next(one for one in (place, *place.parents) if one.exists())
+        try:
+            with tempfile.TemporaryFile(
+                dir=standing
+            ):  # as root, or on a file system that is read-only, modes say little
+                pass
+        except OSError as cause:
+            message = f"nothing can be written here ({cause.strerror})"
+            raise self.error(message, code="not_writable", where=Place(str(standing)), hint=_ELSEWHERE) from cause
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise self.error("this is not a folder", code=self.not_one, where=Place(str(folder)), hint="choose another")
+            raise self.error("this is not a folder", code=self.not_one, where=Place(str(folder)), hint=_ELSEWHERE)
         foreign = self._foreign(folder) if folder.exists() else []
         if foreign:
             rest = f" and {len(foreign) - _MOST_NAMED} more" if len(foreign) > _MOST_NAMED else ""
@@ -219,7 +237,7 @@ class SealedFormat:
                 code=self.not_one,
                 where=Place(str(folder)),
                 expected=f"a {self.noun} and nothing else, an empty folder, or none",
-                hint="choose another folder",
+                hint=_ELSEWHERE,
             )
 
     def _foreign(self, folder: Path) -> list[str]:

@@ -7,14 +7,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from edgezsl.bundle import Bundle
 from edgezsl.device import detect_profile, load_profile
 from edgezsl.errors import redacted
 from edgezsl.runtime.embed_process import EmbedProcess
-from edgezsl.runtime.engine import choose_engine, installed_engines, open_engine, preload
+from edgezsl.runtime.engine import choose_engine, installed_engines, open_first_engine, preload
 from edgezsl.runtime.reader import STALL_S, FrameReader
 from edgezsl.runtime.recognizer import TOP_K, Recognizer
 from edgezsl.runtime.sources import open_source, public_name
@@ -93,23 +92,26 @@ class Station:
         with ThreadPoolExecutor(1, "edgezsl.start") as beside, ExitStack() as held:
             opened = beside.submit(Bundle.open, settings.bundle)  # its files are hashed while packages are imported
             profile, why = _profile(settings.device)
-            choose = partial(choose_engine, settings.engine, profile.engines, installed_engines(), profile.name)
-            preload(choose(precision=settings.precision).name)  # of the bundle's own nothing is known yet
+            likely = choose_engine(
+                settings.engine, profile.engines, installed_engines(), profile.name, precision=settings.precision
+            )
+            preload(likely.name)  # of the bundle nothing is known yet
             bundle = opened.result()
-            choice = choose(precision=settings.precision or bundle.manifest.precision)
             embedder = EmbedProcess(bundle)
             held.callback(embedder.close)
             source = ClassSource(settings.classes, bundle.manifest.space, embedder)
             data = source.read()
             classes = beside.submit(source.prototypes, data)  # the child embeds while the engine loads
             threads = settings.threads or profile.threads
-            engine = open_engine(bundle, choice.name, threads=threads, precision=settings.precision)
+            engine, reason = open_first_engine(
+                bundle, settings.engine, profile, threads=threads, precision=settings.precision
+            )
             held.callback(engine.close)
             prototypes = classes.result()
             recognizer = Recognizer(
                 engine, bundle.manifest.contract, prototypes, space=bundle.manifest.space, top_k=settings.top_k
             )
-            station = cls(settings, bundle, recognizer, f"{engine.description} ({choice.reason}; {why})")
+            station = cls(settings, bundle, recognizer, f"{engine.description} ({reason}; {why})")
             station._watched = source, data
             station._held = held.pop_all()
         return station

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
@@ -61,7 +62,8 @@ def export(
         bool, typer.Option("--allow-broken-parity", help="Record a broken bound in the bundle; do not refuse it.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The bundle to write. Default: NAME-PRECISION.")
+        Path | None,
+        typer.Option("--out", "-o", help="The bundle to write, over an older one. Default: NAME-PRECISION."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -133,6 +135,7 @@ def _say_result(result: ExportResult) -> None:
         ]
     )
     say_table(["engine", *_COLUMNS, "ms", "broken bounds"], list(_rows(result)))
+    _say_agreement(result)
     _say_accuracy(result)
     if result.quantized and result.quantized.losses:
         _say_search(result.quantized)
@@ -146,7 +149,7 @@ def _say_result(result: ExportResult) -> None:
     say(
         f"bundle: {result.bundle.folder} ({result.bundle.digest[:12]}), report: {result.report_file.with_suffix('.html')}"
     )
-    say(f"next: edgezsl run --bundle {result.bundle.folder} --camera 0 --classes classes.yaml")
+    say(f"next: edgezsl run --bundle {quote(str(result.bundle.folder))} --camera 0 --classes classes.yaml")
 
 
 def _rows(result: ExportResult) -> Iterator[tuple[str, ...]]:
@@ -157,6 +160,8 @@ def _rows(result: ExportResult) -> Iterator[tuple[str, ...]]:
             figures = (_figure(engine.figures.get(figure)) for figure in _COLUMNS.values())
             broken = ", ".join(map(_column_of, engine.broken)) or "none"
             yield called, *figures, f"{engine.latency['p50_ms']:.2f}", broken
+    blank = ["-"] * len(_COLUMNS)
+    yield "model, onnx", *blank, f"{result.report.model_latency['p50_ms']:.2f}", "-"
 
 
 def _column_of(figure: str) -> str:
@@ -182,6 +187,21 @@ def _say_search(quantized: Quantized) -> None:
     say_table(columns, rows)
     worst = sorted(quantized.losses.items(), key=lambda pair: -pair[1])[:_WORST_GROUPS]
     say(f"centred cosine lost by a group alone in INT8: {', '.join(f'{name} {loss:.4f}' for name, loss in worst)}")
+
+
+def _say_agreement(result: ExportResult) -> None:
+    """Say where the images are too few to tell whether the bound of the best class holds."""
+    for precision, report in result.reports.items():
+        least = report.bounds.get("top1_agreement", 0.0)
+        for name, engine in report.engines.items():
+            if (
+                "top1_agreement" in engine.figures
+                and engine.figures["top1_agreement"] < least <= engine.figures["top1_high"]
+            ):
+                say(
+                    f"{precision} in {name}: same best class {engine.said('top1_agreement')}: on {report.images} images this "
+                    f"does not contradict {least:g}; more --parity-images would tell"
+                )
 
 
 def _say_accuracy(result: ExportResult) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,13 +14,17 @@ from edgezsl.cli.say import followed, say, say_facts, say_json
 if TYPE_CHECKING:
     from edgezsl.compile.import_run import ImportResult
 
-_HELP = "open_clip:NAME@TAG, hf:ORG/NAME, timm:NAME, onnx:PATH; local: open_clip:NAME@/path/file, hf:/path."
+_HELP = (
+    "open_clip:NAME@TAG, hf:ORG/NAME, timm:NAME, onnx:PATH; with files at hand open_clip:NAME@TAG=FILE, "
+    "open_clip:local-dir:DIR, hf:DIR, timm:NAME@FILE (docs/importing.md)."
+)
 
 
 def import_model(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help=_HELP)],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The model directory to write. Default: the model's name.")
+        Path | None,
+        typer.Option("--out", "-o", help="The model directory to write, over an older one. Default: the model's name."),
     ] = None,
     contract: Annotated[
         Path | None, typer.Option("--contract", help="Of onnx: a JSON file with `contract` and `space`.")
@@ -77,4 +82,4 @@ def _say_result(result: ImportResult) -> None:
         say("its licence is unknown: look for it before you ship the model, and record it with --licence")
     if result.page:
         say(f"report: {result.page}")
-    say(f"next: edgezsl export {result.model.folder} --int8")
+    say(f"next: edgezsl export {quote(str(result.model.folder))} --int8")

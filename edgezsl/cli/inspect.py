@@ -66,8 +66,10 @@ def _bundle(path: Path | None) -> tuple[dict[str, Any], Iterable[tuple[str, obje
         ("templates", ", ".join(repr(template) for template in manifest.semantics.templates)),
         ("example penalty", manifest.semantics.example_penalty),
         ("seen penalty", manifest.seen_penalty),
-        ("parity", manifest.parity.outcome if manifest.parity else "not proved at export"),
+        ("parity", manifest.parity.outcome.replace("_", " ") if manifest.parity else "not proved at export"),
     ]
+    if manifest.fallback:
+        facts.append(("instead of", f"{manifest.fallback.asked}: {manifest.fallback.reason}"))
     facts += rules_facts(manifest.verdicts)
     if manifest.semantics.attributes:
         facts.append(("attributes", ", ".join(manifest.semantics.attributes)))

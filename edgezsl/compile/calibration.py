@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgezsl.contract import InputContract
 
 FEWEST = 8  # images: fewer say nothing of a range
+FEWEST_SCENES = 20  # photographs: what fewer have in common is no longer what all images have in common
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +53,22 @@ class CalibrationSet:
     def generated(self) -> bool:
         """Whether these are no photographs."""
         return self.kind.startswith("generated")
+
+    @property
+    def few_scenes(self) -> bool:
+        """Whether these are too few photographs, a film counting as one, to stand for what a camera will see."""
+        return not self.generated and len(self.photographs) < FEWEST_SCENES
+
+    def __str__(self) -> str:
+        words = f"{len(self)} {self.kind}"
+        if not self.few_scenes:
+            return words
+        scenes = (
+            f"{len(self.photographs)} photographs or films" if len(self.photographs) > 1 else "one photograph or film"
+        )
+        return (
+            f"{words} of {scenes}: ranges may not hold for other scenes; {FEWEST_SCENES} photographs or more are better"
+        )
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -4,6 +4,9 @@ Plans that differ in nothing but how ranges are chosen compete. Of the first suc
 the nearest of those that do is taken, so that no more stays in float than has to. Where there are no photographs nothing
 competes, and the first plan that meets the bounds is taken: what is nearest on generated images need not be on photographs.
 
+Where the images are of too few scenes, such as the frames of one film, the centred cosine decides nothing: with what they
+have in common goes nearly all that they are.
+
 Where none does, the nodes that INT8 hurts most are found and left in float, as few as the bounds need. All is judged on
 the calibration set. The parity report then looks at other images, so that the choice cannot flatter it.
 """
@@ -114,7 +117,10 @@ def quantize_by_recipe(
     """
     judged = calibration.pixels[:: -(-len(calibration) // _JUDGED_ON)]
     model = embeddings_one_by_one(encoder_engine(encoder, contract, dim), judged)
-    bench = _Bench(encoder, contract, dim, recipe, judged, model)
+    bounds = recipe.bounds.to_json()
+    if calibration.few_scenes:
+        del bounds["centred_mean"]
+    bench = _Bench(encoder, contract, dim, bounds, judged, model)
     for (equalize, _), plans in itertools.groupby(recipe.plans, lambda plan: (plan.equalize, plan.keep_float)):
         if equalize not in bench.measured:
             yield from _measure(bench, calibration, equalize=equalize)
@@ -149,7 +155,7 @@ class _Bench:
 
     Attributes:
         encoder: What is to be quantized, with its contract and dimension.
-        recipe: Gives the bounds.
+        bounds: What a plan must reach, by the figure's name.
         judged: The pixels that a plan is judged on, and the answers of the encoder in float to them: `model`.
         measured: The encoder and the histograms of its tensors: as it is, and equalized, by whether it is equalized.
         trials: What was tried.
@@ -159,7 +165,7 @@ class _Bench:
     encoder: bytes
     contract: InputContract
     dim: int
-    recipe: Recipe
+    bounds: Mapping[str, float]
     judged: NDArray[Any]
     model: NDArray[np.float32]
     measured: dict[bool, tuple[bytes, Mapping[str, Histogram]]] = field(default_factory=dict)
@@ -178,7 +184,7 @@ class _Bench:
         """Try a plan, and return whether it meets the bounds. One that does is better than every one that does not."""
         data, figures = self.quantized(plan)
         self.trials.append(Trial(plan, figures, len(data), self._p50_ms(data)))
-        held = all(figures[name] >= least for name, least in self.recipe.bounds.to_json().items() if name in figures)
+        held = all(figures[name] >= least for name, least in self.bounds.items() if name in figures)
         if self.best is None or (held, figures["centred_mean"]) > self.best[0]:
             self.best = (held, figures["centred_mean"]), data, plan
         return held
@@ -217,7 +223,7 @@ def _searched(bench: _Bench, losses: Mapping[str, float]) -> Generator[Progress,
     """Leave the most sensitive groups in float, one more at a time, until the bounds are met."""
     groups, plan = node_groups(bench.encoder), bench.result({}).plan
     order = sorted(losses, key=lambda name: -losses[name])
-    needed = len(left_in_float(losses, 1 - bench.recipe.bounds.centred_mean))
+    needed = len(left_in_float(losses, 1 - bench.bounds.get("centred_mean", bench.bounds["cosine_mean"])))
     first = max(min(needed, len(order) - 1), 1)  # where the bounds are out of reach, the nearest is still of use
     for count in range(first, len(order)):
         kept = only([node for name in order[:count] for node in groups[name]])

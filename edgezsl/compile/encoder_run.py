@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgezsl.compile.dead_leaves import PARITY_SEED, images
 from edgezsl.errors import EngineError, ModelError, Place
 from edgezsl.manifest import Batch
+from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.engine import FunctionEngine, run_in_batches
 from edgezsl.runtime.onnx_engine import OnnxGraph
 
@@ -53,6 +55,29 @@ def encoder_engine(data: bytes, contract: InputContract, dim: int, batch: Batch 
         return answer
 
     return FunctionEngine(lambda pixels: run_in_batches(once, pixels, frames, dim), dtype=contract.dtype)
+
+
+def check_finite(engine: FunctionEngine, contract: InputContract) -> None:
+    """Check that an encoder gives a finite embedding of an image: zeros alone pass by a NaN among its weights.
+
+    Args:
+        engine: The encoder.
+        contract: How images become its pixels.
+
+    Raises:
+        ModelError: When it does not.
+        EngineError: When it does not run.
+        MissingExtraError: When OpenCV is not installed.
+    """
+    (image,) = images(PARITY_SEED, 1)
+    if not np.isfinite(engine.run(Preprocessor(contract)([image]))).all():
+        raise ModelError(
+            f"{contract.output!r} has values that are not finite",
+            code="not_finite",
+            where=Place("the image encoder"),
+            expected="a finite embedding of every image",
+            hint="look for NaN and infinity among the weights",
+        )
 
 
 def embeddings_one_by_one(engine: FunctionEngine, pixels: Iterable[NDArray[Any]]) -> NDArray[np.float32]:

@@ -173,7 +173,7 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
         raise _broken(refused[0], report_file)
     bundle = draft.write(out, kept, report=shown[kept[-1]], names=names, fallback=fallback)
     used = draft.calibration
-    words = f"{len(used)} {used.kind}" if used and kept[-1] in CALIBRATED else ""
+    words = str(used) if used and kept[-1] in CALIBRATED else ""
     yield ExportResult(bundle, shown, report_file, words, draft.quantized)
 
 
@@ -256,7 +256,8 @@ def _write_report(reports: Mapping[Precision, ParityReport], out: Path, draft: D
         write_durably(file.with_suffix(".html"), page.encode("utf-8", "replace"))
     except OSError as cause:
         message = f"the parity report cannot be written ({cause.strerror})"
-        raise BundleError(message, code="not_writable", where=Place(str(file))) from cause
+        hint = "choose another place with --out"
+        raise BundleError(message, code="not_writable", where=Place(str(file)), hint=hint) from cause
     return file
 
 

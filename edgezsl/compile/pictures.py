@@ -97,6 +97,11 @@ def folder_pictures(folder: Path, *, labels: bool = False, most: int | None = No
         SourceError: When there is no image.
         MissingExtraError: When OpenCV is not installed.
     """
+    if not folder.is_dir():
+        where, hint = Place(public_name(str(folder))), "correct the path, or make the folder"
+        raise SourceError(
+            "there is no such folder", code="not_found", where=where, expected="a folder of images", hint=hint
+        )
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     if labels:
         paths = [path for path in paths if path.parent != folder]

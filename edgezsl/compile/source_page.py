@@ -17,6 +17,7 @@ _WORDS = {
     "preprocessing_centred": "the same, centred",
     "image_graph_difference": "pixels, its network to the graph: largest difference",
     "texts_of_other_tokens": "texts, its tokenizer to ours: share of other tokens",
+    "as_loaded_difference": "its network as loaded to the re-parameterised one: largest difference",
     "texts_worst": "texts, its tokenizer to ours: cosine, worst",
     "text_graph_difference": "tokens, its network to the graph: largest difference",
 }

@@ -197,6 +197,9 @@ class Model:
         from edgezsl.catalogue import builtin_folder  # with the reader of YAML, which a bundle does not need
 
         folder = folder or builtin_folder("model")
+        if folder.suffix == ".onnx" and folder.is_file():
+            message, hint = "this is an ONNX file", f"edgezsl import onnx:{folder} --contract FILE makes a model of it"
+            raise ModelError(message, code="not_a_model", where=Place(str(folder)), expected="a directory", hint=hint)
         try:
             value, data = _SEALED.read_index(folder)
             facts = ModelFacts.from_json(value, file=str(folder / MODEL_FILE))

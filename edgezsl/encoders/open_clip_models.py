@@ -1,7 +1,8 @@
 """Models of OpenCLIP: MobileCLIP, TinyCLIP, ViT, SigLIP and kin. The only module that imports `open_clip`.
 
 The input contract is that of the pretrained tag, or of the model's own configuration: a checkpoint file alone gets
-OpenAI's mean and standard deviation, whatever it was trained with, so that the tags of its architecture are asked.
+OpenAI's mean and standard deviation, whatever it was trained with, so that the tags of its architecture are asked. So
+they are of the activation: weights that were trained with QuickGELU load into a model with GELU without a word.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edgezsl.contract import EmbeddingSpace, InputContract
 from edgezsl.encoders.clip_tokenizer import clip_tokenizer_json
-from edgezsl.encoders.hub import fetch_card, loading_errors
+from edgezsl.encoders.hub import SEE, check_safetensors, fetch_card, loading_errors, loading_reason, nearest
 from edgezsl.encoders.source_model import (
     SourceModel,
     TextEmbeddings,
@@ -26,9 +27,9 @@ from edgezsl.encoders.source_model import (
 )
 from edgezsl.encoders.tokenizer_file import fixed_length
 from edgezsl.encoders.torchvision_import import import_torchvision
-from edgezsl.errors import ModelError, Place, first_line, missing_extra, shown
+from edgezsl.errors import ModelError, Place, missing_extra, shown
 from edgezsl.manifest import Licence
-from edgezsl.records import parse_json
+from edgezsl.records import Fields, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ _LOCAL = "local-dir:"
 _CONFIG = "open_clip_config.json"
 _LARGEST_CONFIG = 1 << 20  # bytes
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".npz"}
+_LOOKS = ("mean", "std", "interpolation", "resize_mode")
 
 
 def source_from_open_clip(
@@ -129,22 +131,22 @@ def load_open_clip(reference: str) -> SourceModel:
         )
     name, tag, path = _parts(reference)
     if name not in open_clip.list_models():
-        raise _refuse(
-            f"there is no OpenCLIP model {shown(name)}", called, "unknown_model", "a name of open_clip.list_models()"
-        )
-    config = _pretrained(open_clip, name, tag, called)
+        expected = nearest(name, open_clip.list_models()) or "a name of open_clip.list_models()"
+        raise _refuse(f"there is no OpenCLIP model {shown(name)}", called, "unknown_model", expected)
+    config = _pretrained(open_clip, name, tag, called, downloads=not path)
     file = Path(path) if path else _downloaded(open_clip, config, called)
-    _check_safetensors(file, called)
-    fields = {
-        key: config[key] for key in ("mean", "std", "interpolation", "resize_mode") if config.get(key) is not None
+    check_safetensors(file, called)
+    settings = {
+        "pretrained": str(file),
+        "force_preprocess_cfg": {key: config[key] for key in _LOOKS if config.get(key) is not None},
+        "force_quick_gelu": bool(config.get("quick_gelu")),
+        "require_pretrained": True,
     }
-    model = _built(
-        open_clip, name, called, {"pretrained": str(file), "force_preprocess_cfg": fields, "require_pretrained": True}
-    )
+    model = _built(open_clip, name, called, settings)
     return source_from_open_clip(
         model,
         name=name,
-        source=f"open_clip:{name}@{file.name}" if path else called,
+        source=f"open_clip:{name}@{f'{tag}=' if tag else ''}{file.name}" if path else called,
         tokenizer=_tokenizer(open_clip, name, called),
         licence=licence_of_card(file.parent),
     )
@@ -206,16 +208,19 @@ def _text_side(model: nn.Module, tokenizer: Any, templates: tuple[str, ...]) -> 
     return TextSide(encoder, data, cleaning, templates, length, tokenize)
 
 
-def _pretrained(open_clip: Any, name: str, tag: str, called: str) -> dict[str, Any]:
-    """Return the configuration of a tag; without a tag, that of all tags, where it is the same for all."""
+def _pretrained(open_clip: Any, name: str, tag: str, called: str, *, downloads: bool) -> dict[str, Any]:
+    """Return the configuration of a tag; of a file without a tag, that of all tags, where it is the same for all."""
     tags = open_clip.list_pretrained_tags_by_model(name)
-    if tag and tag not in tags:
-        raise _refuse(f"{name} has no pretrained tag {shown(tag)}", called, "unknown_model", ", ".join(tags) or "none")
+    if (tag or downloads) and tag not in tags:
+        message = f"{name} has no pretrained tag {shown(tag)}" if tag else "no pretrained tag is named"
+        raise _refuse(message, called, "unknown_model", f"open_clip:{name}@TAG, TAG one of {', '.join(tags) or 'none'}")
     known = [open_clip.get_pretrained_cfg(name, one) for one in ([tag] if tag else tags)]
-    looks = {tuple(str(one.get(key)) for key in ("mean", "std", "interpolation", "resize_mode")) for one in known}
+    looks = {(*(str(one.get(key)) for key in _LOOKS), bool(one.get("quick_gelu"))) for one in known}
     if len(looks) > 1:
-        expected = f"open_clip:{name}@TAG=/path/to/file, with one of {', '.join(tags)}"
-        raise _refuse(f"the tags of {name} preprocess images in {len(looks)} ways", called, "ambiguous", expected)
+        message = (
+            f"{name} was trained in {len(looks)} ways, which preprocess images otherwise or have another activation"
+        )
+        raise _refuse(message, called, "ambiguous", f"open_clip:{name}@TAG=/path/to/file, TAG one of {', '.join(tags)}")
     if not known:
         expected = "a folder whose open_clip_config.json has a preprocess_cfg: open_clip:local-dir:/path"
         raise _refuse(
@@ -234,7 +239,7 @@ def _downloaded(open_clip: Any, config: dict[str, Any], called: str) -> Path:
             where=Place(called),
             expected=f"a connection to {config.get('hf_hub') or config.get('url') or 'its hub'}",
             hint="bring its open_clip_model.safetensors from a machine with a network, and type "
-            f"edgezsl import {called.partition('@')[0]}@/path/to/open_clip_model.safetensors",
+            f"edgezsl import {called}=/path/to/open_clip_model.safetensors",
         ) from cause
     fetch_card(str(config.get("hf_hub") or ""))
     return file
@@ -251,27 +256,17 @@ def _check_folder(folder: Path, called: str) -> None:
             f"{folder.name} holds {found}", called, "not_safetensors", "weights as .safetensors, and no others"
         )
     settings = parse_json((folder / _CONFIG).read_bytes(), file=_CONFIG, error=ModelError, max_bytes=_LARGEST_CONFIG)
-    text = settings.get("model_cfg", {}).get("text_cfg", {}) if isinstance(settings, dict) else {}
-    if text.get("tokenizer_kwargs"):
+    known = Fields(settings, Place(str(folder / _CONFIG)), ModelError).inner("model_cfg")
+    if known.inner("text_cfg").take("tokenizer_kwargs", None):
         raise _refuse(f"{_CONFIG} has tokenizer_kwargs", called, "unsafe_config", "none: they may ask to run code")
-
-
-def _check_safetensors(file: Path, called: str) -> None:
-    if not file.is_file():
-        raise _refuse(f"there is no file {shown(str(file))}", called, "not_found", "the weights, a .safetensors file")
-    if file.suffix != ".safetensors":
-        message = f"{file.name} is not safetensors"
-        raise _refuse(message, called, "not_safetensors", "a .safetensors file: others may run code when they are read")
 
 
 def _built(open_clip: Any, name: str, called: str, settings: dict[str, Any]) -> nn.Module:
     try:
         return cast("nn.Module", open_clip.create_model(name, **settings))
     except loading_errors() as cause:
-        reason = first_line(cause)
-        raise _refuse(
-            f"OpenCLIP cannot build the model ({reason})", called, "not_built", "weights of this model"
-        ) from cause
+        message = f"OpenCLIP cannot build the model ({loading_reason(cause)})"
+        raise _refuse(message, called, "not_built", "weights of this model") from cause
 
 
 def _tokenizer(open_clip: Any, name: str, called: str) -> Any:
@@ -297,4 +292,4 @@ def _open_clip() -> Any:
 
 
 def _refuse(message: str, called: str, code: str, expected: str) -> ModelError:
-    return ModelError(message, code=code, where=Place(called), expected=expected)
+    return ModelError(message, code=code, where=Place(called), expected=expected, hint=SEE)

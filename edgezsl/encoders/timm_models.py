@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from edgezsl.contract import EmbeddingSpace, InputContract
-from edgezsl.encoders.hub import fetch_card, loading_errors
+from edgezsl.encoders.hub import SEE, check_safetensors, fetch_card, loading_errors, loading_reason, nearest
 from edgezsl.encoders.source_model import (
     SourceModel,
     UnitEmbeddings,
@@ -17,7 +17,7 @@ from edgezsl.encoders.source_model import (
     weights_digest,
 )
 from edgezsl.encoders.torchvision_import import import_torchvision
-from edgezsl.errors import ModelError, Place, first_line, missing_extra, shown
+from edgezsl.errors import ModelError, Place, missing_extra, shown
 from edgezsl.manifest import Licence
 
 if TYPE_CHECKING:
@@ -84,21 +84,18 @@ def load_timm(reference: str) -> SourceModel:
     timm = _timm()
     called = f"timm:{reference}"
     name, _, path = reference.partition("@")
-    if not timm.is_model(name):
-        raise ModelError(f"there is no timm model {shown(name)}", code="unknown_model", where=Place(called))
-    if path and Path(path).suffix != ".safetensors":
-        message = f"{Path(path).name} is not safetensors"
-        expected = "a .safetensors file: others may run code when they are read"
-        raise ModelError(message, code="not_safetensors", where=Place(called), expected=expected)
-    if path and not Path(path).is_file():
-        raise ModelError(f"there is no file {shown(path)}", code="not_found", where=Place(called))
+    if not timm.is_model(name.partition(".")[0]):
+        expected = nearest(name, timm.list_models()) or "a name of timm.list_models()"
+        message = f"there is no timm model {shown(name)}"
+        raise ModelError(message, code="unknown_model", where=Place(called), expected=expected, hint=SEE)
+    if path:
+        check_safetensors(Path(path), called)
     try:
         weights = Path(path or _downloaded(timm, name))
         model: Any = timm.create_model(name, pretrained=False, checkpoint_path=str(weights))
     except loading_errors() as cause:
-        reason = first_line(cause)
         raise ModelError(
-            f"the weights cannot be {'read' if path else 'fetched'} ({reason})",
+            f"the weights cannot be {'read' if path else 'fetched'} ({loading_reason(cause)})",
             code="not_readable" if path else "not_reached",
             where=Place(called),
             hint=f"bring its model.safetensors, and type edgezsl import timm:{name}@/path/to/model.safetensors",

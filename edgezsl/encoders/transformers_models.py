@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from edgezsl.contract import EmbeddingSpace, InputContract
-from edgezsl.encoders.hub import CARD, loading_errors
+from edgezsl.encoders.hub import CARD, SEE, loading_errors, loading_reason
 from edgezsl.encoders.source_model import (
     SourceModel,
     TextEmbeddings,
@@ -24,7 +24,7 @@ from edgezsl.encoders.source_model import (
 )
 from edgezsl.encoders.tokenizer_file import fixed_length
 from edgezsl.encoders.torchvision_import import import_torchvision
-from edgezsl.errors import ModelError, Place, first_line, missing_extra, shown
+from edgezsl.errors import InputError, ModelError, Place, first_line, missing_extra, shown
 from edgezsl.manifest import Licence
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from edgezsl.contract import Interpolation
+    from edgezsl.contract import Interpolation, Resize
 
 KINDS = ("clip", "siglip", "metaclip_2")  # SigLIP 2 of one image size calls itself siglip
+_FILES = "config.json, model.safetensors, preprocessor_config.json and tokenizer.json"
 _FILTERS: Mapping[int, Interpolation] = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
@@ -111,18 +112,20 @@ def load_transformers(reference: str) -> SourceModel:
         raise missing_extra("transformers", "import", "importing a model of transformers", cause) from cause
     called, local = f"hf:{reference}", Path(reference)
     folder = local if local.is_dir() else None
+    if folder is None and (local.is_absolute() or reference.startswith((".", "~"))):
+        message = f"there is no folder {shown(reference)}"
+        raise ModelError(message, code="not_found", where=Place(called), expected=_FILES, hint=SEE)
     settings: dict[str, Any] = {"trust_remote_code": False, "local_files_only": folder is not None}
     try:
         model = transformers.AutoModel.from_pretrained(reference, use_safetensors=True, **settings)
         processor = transformers.AutoImageProcessor.from_pretrained(reference, **settings)
         tokenizer = transformers.AutoTokenizer.from_pretrained(reference, **settings)
     except loading_errors() as cause:
-        reason = first_line(cause)
         raise ModelError(
-            f"the model cannot be {'read' if folder else 'fetched'} ({reason})",
+            f"the model cannot be {'read' if folder else 'fetched'} ({loading_reason(cause)})",
             code="not_readable" if folder else "not_reached",
             where=Place(called),
-            expected="config.json, model.safetensors, preprocessor_config.json and tokenizer.json",
+            expected=_FILES,
             hint="bring these files into one folder, and type edgezsl import hf:/path/to/folder",
         ) from cause
     name = (folder.resolve() if folder else local).name
@@ -151,29 +154,42 @@ def _pooled(answer: Any) -> Tensor:
 
 
 def _contract(known: Mapping[str, Any], name: str) -> InputContract:
-    size, crop = dict(known["size"]), known.get("crop_size")
-    number = known.get("resample")
-    if number is None or int(number) not in _FILTERS:
-        raise ModelError(f"{name} resizes by filter {number}", code="bad_contract", expected="bilinear or bicubic")
-    if "shortest_edge" in size:
-        sides = (
-            (crop["height"], crop["width"]) if known.get("do_center_crop") and crop else (size["shortest_edge"],) * 2
+    try:
+        resize, sides = _resize(known, name)
+        number = known.get("resample")
+        if number is None or int(number) not in _FILTERS:
+            raise ModelError(f"{name} resizes by filter {number}", code="bad_contract", expected="bilinear or bicubic")
+        return InputContract(
+            size=(int(sides[0]), int(sides[1])),
+            resize=resize,
+            interpolation=_FILTERS[int(number)],
+            mean=triple(known["image_mean"]),
+            std=triple(known["image_std"]),
+            dtype="float32",
+            input="image",
+            output="embedding",
         )
-        if size["shortest_edge"] != min(sides):
-            message = f"{name} crops {sides} from an image whose short edge is {size['shortest_edge']}"
-            raise ModelError(message, code="bad_contract", expected="a crop as high as the resized image")
-    else:
-        sides = (size["height"], size["width"])
-    return InputContract(
-        size=(int(sides[0]), int(sides[1])),
-        resize="shortest_edge_crop" if "shortest_edge" in size else "squash",
-        interpolation=_FILTERS[int(number)],
-        mean=triple(known["image_mean"]),
-        std=triple(known["image_std"]),
-        dtype="float32",
-        input="image",
-        output="embedding",
-    )
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError) as cause:  # a field that is absent, null, or of another length
+        raise ModelError(
+            f"preprocessor_config.json of {name} does not say how images become pixels ({first_line(cause)})",
+            code="bad_contract",
+            expected="size, resample, image_mean and image_std",
+            hint=SEE,
+        ) from cause
+
+
+def _resize(known: Mapping[str, Any], name: str) -> tuple[Resize, tuple[Any, Any]]:
+    """Return how an image is resized, and to which height and width."""
+    size, crop = dict(known["size"]), known.get("crop_size")
+    if "shortest_edge" not in size:
+        return "squash", (size["height"], size["width"])
+    sides = (crop["height"], crop["width"]) if known.get("do_center_crop") and crop else (size["shortest_edge"],) * 2
+    if size["shortest_edge"] != min(sides):
+        message = f"{name} crops {sides} from an image whose short edge is {size['shortest_edge']}"
+        raise ModelError(message, code="bad_contract", expected="a crop as high as the resized image")
+    return "shortest_edge_crop", sides
 
 
 def _text_side(model: Any, tokenizer: Any, templates: tuple[str, ...]) -> TextSide:

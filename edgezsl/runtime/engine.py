@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from edgezsl.bundle import Bundle
     from edgezsl.contract import InputContract, PixelType
+    from edgezsl.device import DeviceProfile
     from edgezsl.manifest import Batch
 
 EngineName = Literal["onnx", "openvino"]
@@ -244,6 +245,41 @@ def open_engine(
     from edgezsl.runtime.openvino_engine import OpenVinoEngine
 
     return _proved(OpenVinoEngine.open(bundle, wanted, threads=threads, arithmetic="f32"), bundle)
+
+
+def open_first_engine(
+    bundle: Bundle, requested: str, profile: DeviceProfile, *, threads: int | None = None, precision: str | None = None
+) -> tuple[Engine, str]:
+    """Load a bundle's image encoder by the engine asked for; of `auto`, by the first that passes the golden test.
+
+    Args:
+        bundle: The bundle.
+        requested: `auto` or the name of an engine.
+        profile: Gives the order of preference.
+        threads: Threads for one inference, or None for all cores.
+        precision: Which encoder of the bundle, or None for its default.
+
+    Returns:
+        The engine, and why it was taken: what an engine before it said stands there too.
+
+    Raises:
+        InputError: As `choose_engine` and `open_engine`.
+        MissingExtraError: When the engine, or every engine, is not installed.
+        EngineError: When the engine asked for, or every one, refuses the graph or disagrees with the golden set.
+    """
+    wanted = precision or bundle.manifest.precision
+    left, refusals = installed_engines(), []
+    while True:
+        choice = choose_engine(requested, profile.engines, left, profile.name, precision=wanted)
+        try:
+            engine = open_engine(bundle, choice.name, threads=threads, precision=precision)
+        except EngineError as fault:
+            left = tuple(name for name in left if name != choice.name)
+            if requested != "auto" or not set(left) & set(serving_engines(wanted)):
+                raise
+            refusals.append(f"{choice.name} was not taken: {fault.message}")
+        else:
+            return engine, "; ".join([*refusals, choice.reason])
 
 
 def _loaded(bundle: Bundle, name: EngineName, encoder: str, threads: int | None) -> Engine:

@@ -79,7 +79,8 @@ def check_golden(engine: Engine, bundle: Bundle) -> float:
     bound = min(bounds.get(one, bounds["fp32"]) for one in (engine.precision, engine.encoder))
     if not least >= bound:
         raise EngineError(
-            f"{engine.description} disagrees with the golden answers of {bundle.manifest.name!r}: cosine {least:.5f}",
+            f"the engine disagrees with the golden answers of {bundle.manifest.name!r}: cosine {least:.5f} "
+            f"({engine.description})",
             code="golden_mismatch",
             where=place,
             expected=f"at least {bound}",

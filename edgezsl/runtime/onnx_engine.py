@@ -68,7 +68,9 @@ class OnnxGraph:
         self._session: Any = session
         self.inputs: tuple[str, ...] = tuple(node.name for node in session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(node.name for node in session.get_outputs())
-        self.description = f"onnxruntime {onnxruntime.__version__}, {threads or 'all'} threads"
+        self.description = (
+            f"onnxruntime {onnxruntime.__version__}, {threads or 'all'} thread{'' if threads == 1 else 's'}"
+        )
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Return the graph's outputs, in the order of `outputs`.

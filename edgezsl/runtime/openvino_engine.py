@@ -79,12 +79,12 @@ class OpenVinoEngine:
         how = "in fp32, as bf16 failed the golden test" if arithmetic else ""
         if encoder.startswith("int8") and _int8_overflows():
             settings["LP_TRANSFORMS_MODE"] = "NO"  # measured on a MobileNetV2: cosine 0.56 with it, 0.995 without
-            how = "computed in float, as this processor's INT8 overflows"
+            how = "in float, since this processor's INT8 overflows"
         try:
             core = openvino.Core()
             compiled = core.compile_model(core.read_model(data), "CPU", settings)
             version = openvino.__version__.split("-")[0]
-            called = f"openvino {version}, {threads or 'all'} threads"
+            called = f"openvino {version}, {threads or 'all'} thread{'' if threads == 1 else 's'}"
             engine = cls(compiled, bundle, encoder, description=called, how=how)
             contract = bundle.manifest.contract
             inputs = [_name(port, contract.input) for port in compiled.inputs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -156,3 +157,17 @@ def test_a_bundle_that_was_exported_runs_as_it_is(place, tmp_path):
     ran = edgezsl("run", *options, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert sum('"recognition"' in line for line in ran.stdout.splitlines()) == 120
+
+
+def test_inspect_says_what_was_kept_instead_of_what_was_asked_for(place, tmp_path):
+    recipe = tmp_path / "strict.yaml"
+    recipe.write_text(
+        "{format: edgezsl-recipe/1, name: strict, describes: None holds, opset: 17, precision_default: int8, quantization: "
+        "{calibration_images: 8, candidates: [{calibrator: percentile, percentile: 90}]}, bounds: {cosine_mean: 1.0, "
+        "centred_mean: 1.0, top1_agreement: 1.0}}"
+    )
+    done = edgezsl(*typed(place, "--recipe", recipe, "--fallback", "fp32", "--out", tmp_path / "out"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "edgezsl", "inspect", str(tmp_path / "out")]
+    seen = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    assert re.search(r"^instead of +int8: cosine_mean is", seen, re.MULTILINE), seen

@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from edgezsl.encoders.model import Model
 from tests.factories import CONV_DIM, conv_encoder, conv_facts
@@ -53,9 +55,18 @@ def test_json_is_one_object(place):
         (["onnx:net.onnx", "--contract", "wrong.json"], "unfit_graph", "as contract and space say"),
         (["onnx:open.onnx", "--contract", "wrong.json"], "unfit_graph", f"{(1, CONV_DIM)} for 1 frames"),
         (["open_clip:NoSuch@x"], "unknown_model", "open_clip.list_models()"),
+        (["onnx:net.onnx", "--contract", "levels.json"], "bad_contract", "divide it by 255"),
+        (["onnx:nan.onnx", "--contract", "contract.json"], "not_finite", "NaN and infinity"),
+        (["timm:test_efficientnet", "--contract", "contract.json"], "useless_option", "leave --contract out"),
+        (
+            ["onnx:net.onnx", "--contract", "contract.json", "--parity-images", ".", "--allow-broken-parity"],
+            "useless_option",
+            "no library to compare it with",
+        ),
+        (["onnx:net.onnx", "--contract", "contract.json", "--out", "/proc/x"], "not_writable", "--out"),
         (["open_clip:ViT-B-32@nope"], "unknown_model", "laion2b_s34b_b79k"),
-        (["open_clip:ViT-B-32@/none/x.safetensors"], "not_found", "the weights"),
-        (["open_clip:ViT-B-32@./net.onnx"], "not_safetensors", "may run code"),
+        (["open_clip:ViT-B-32@openai=/none/x.safetensors"], "not_found", "the weights"),
+        (["open_clip:ViT-B-32@openai=./net.onnx"], "not_safetensors", "may run code"),
         (["open_clip:ViT-L-14@./x.safetensors"], "ambiguous", "open_clip:ViT-L-14@TAG=/path/to/file"),
         (["open_clip:ViT-B-32@laion2b_s34b_b79k"], "not_reached", "bring its open_clip_model.safetensors"),
         (["hf:openai/clip-vit-base-patch32"], "not_reached", "edgezsl import hf:/path/to/folder"),
@@ -67,6 +78,12 @@ def test_json_is_one_object(place):
 def test_what_cannot_be_imported_is_refused_with_what_to_do(place, arguments, code, words):
     wrong = {**CONTRACT, "space": {"dim": CONV_DIM + 1, "similarity": "cosine"}}
     (place / "wrong.json").write_text(json.dumps(wrong))
+    levels = {**CONTRACT["contract"], "mean": [123.675, 116.28, 103.53]}
+    (place / "levels.json").write_text(json.dumps({**CONTRACT, "contract": levels}))
+    spoilt = onnx.load_from_string(conv_encoder())
+    weight = spoilt.graph.initializer[0]
+    weight.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(weight), np.nan), weight.name))
+    onnx.save(spoilt, str(place / "nan.onnx"))
     left_open = onnx.load_from_string(conv_encoder())
     left_open.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "D"
     onnx.save(left_open, str(place / "open.onnx"))

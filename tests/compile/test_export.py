@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 from edgezsl.bundle import TOKENIZER, Bundle
 from edgezsl.catalogue import builtin_folder
+from edgezsl.compile.draft import golden_bounds
 from edgezsl.compile.export import ExportResult, ExportSettings, export
 from edgezsl.compile.progress import Progress
 from edgezsl.compile.rules import RULES_VERSION, faults
@@ -213,6 +217,57 @@ def test_a_broken_bound_falls_back_where_that_is_allowed_and_the_manifest_says_w
     assert result.to_json()["fallback"] == manifest.fallback.reason
     assert set(json.loads(result.report_file.read_text())["also"]) == {"int8"}
     assert Bundle.open(result.bundle.folder).manifest.fallback == manifest.fallback
+
+
+def turned(rows, cosine):
+    """Return unit rows at that cosine from `rows`."""
+    aside = np.roll(rows, 1, axis=1)
+    aside -= (aside * rows).sum(1, keepdims=True) * rows
+    aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+    return cosine * rows + np.sqrt(1 - cosine**2) * aside
+
+
+@pytest.mark.parametrize(("cosine", "bound"), [(0.9999, 0.99), (0.9951, 0.99), (0.9907, 0.981), (0.6, 0.95)])
+def test_two_engines_are_not_asked_to_be_nearer_to_each_other_than_rounding_lets_them(cosine, bound):
+    rows = np.random.RandomState(0).normal(size=(32, 16))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    golden = SimpleNamespace(embeddings={"fp32": rows, "int8": turned(rows, cosine), "fp16": rows})
+    assert golden_bounds(golden, ("fp16", "int8")) == {"fp16": 0.999, "int8": bound}
+    assert golden_bounds(golden, ("fp32",))["fp32"] == 0.9999
+
+
+def test_weights_that_are_not_numbers_are_refused_before_anything_is_measured(quick, tmp_path):
+    encoder = conv_encoder()
+    model = load_graph(encoder, "x")
+    weight = model.graph.initializer[0]
+    weight.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(weight), np.nan), weight.name))
+    write_conv_model(tmp_path / "model", encoder=model.SerializeToString())
+    with pytest.raises(ModelError, match="not finite"):
+        exported(replace(quick, model=tmp_path / "model", out=tmp_path / "out"))
+
+
+def test_a_place_that_cannot_be_written_is_found_before_any_work(quick):
+    with pytest.raises(BundleError, match="nothing can be written here") as caught:
+        next(iter(export(replace(quick, out=Path("/proc/none")))))
+    assert "--out" in caught.value.hint
+
+
+def test_frames_of_one_film_are_not_judged_by_what_differs_among_them(quick, place, tmp_path):
+    """Only the photographs of calibration change: the same image, a little noise on it, twelve times."""
+    random = np.random.RandomState(0)
+    image = random.randint(0, 256, (4, 5, 3)).astype(np.uint8).repeat(10, axis=0).repeat(10, axis=1)
+    for number in range(12):
+        noise = random.randint(-2, 3, image.shape)
+        (tmp_path / "film").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / "film" / f"scene__{number}.png"), np.clip(image + noise, 0, 255).astype(np.uint8))
+    result, _ = exported(
+        replace(quick, out=tmp_path / "out", calibration=str(tmp_path / "film"), allow_broken_parity=True)
+    )
+    trial = result.quantized.trials[0]
+    assert trial.figures["centred_mean"] < 0.98, "the trap: it would have sent the search into the graph"
+    assert result.quantized.losses == {}
+    assert result.quantized.plan == trial.plan
+    assert "one photograph or film" in result.calibration
 
 
 def deaf(folder):

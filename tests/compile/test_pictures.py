@@ -111,6 +111,20 @@ def test_calibration_keeps_pixels_their_digest_and_what_they_came_from(photograp
     assert calibrated(str(photographs), 12)[0].digest != used.digest
 
 
+def test_one_film_is_said_to_be_one_scene(film, photographs):
+    one, several, generated = (calibrated(source, 8)[0] for source in (str(film), str(photographs), None))
+    assert one.few_scenes
+    assert "of one photograph or film" in str(one)
+    assert "8 photographs or films" in str(several)
+    assert not generated.few_scenes
+    assert str(generated) == "8 generated images"
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_absent(tmp_path):
+    with pytest.raises(SourceError, match="there is no such folder"):
+        folder_pictures(tmp_path / "none")
+
+
 def test_without_a_source_calibration_is_generated_and_says_so():
     used, _ = calibrated(None, FEWEST)
     assert (used.kind, len(used)) == ("generated images", FEWEST)

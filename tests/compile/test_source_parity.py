@@ -154,6 +154,13 @@ def test_a_graph_that_says_something_else_is_seen(source, files, pictures):
     assert parity.suspect == ""
 
 
+def test_a_network_that_was_re_parameterised_wrongly_is_seen(source, files, pictures):
+    other = source_from_open_clip(small_clip(layers=1), name="other", preprocess=preprocessing())
+    parity = proved(replace(source, as_loaded=other.image_encoder), files, pictures)
+    assert [fault.split()[0] for fault in parity.faults] == ["as_loaded_difference"]
+    assert proved(source, files, pictures).figures["as_loaded_difference"] == 0
+
+
 def test_a_bilinear_contract_holds(pictures):
     bilinear = source_from_open_clip(small_clip(), name="small", preprocess=preprocessing(interpolation="bilinear"))
     contract, stage = finished(fitted_contract(bilinear, pictures))[0]

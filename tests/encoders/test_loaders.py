@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from edgezsl.compile.import_run import load_source
 from edgezsl.compile.torch_engine import torch_subjects
 from edgezsl.encoders.clip_tokenizer import clip_tokenizer_json
+from edgezsl.encoders.modules import module_files
 from edgezsl.encoders.torchvision_import import import_torchvision
 from edgezsl.errors import InputError, ModelError
 from tests.encoders.sources import SIDE, clip_tokenizer, small_clip
@@ -169,6 +170,89 @@ def test_a_name_and_a_file_of_open_clip(small_architecture, clip_folder, monkeyp
             torch.testing.assert_close(source.image_encoder(pixels()), unit(model.encode_image(pixels())))
 
 
+def test_the_tag_says_with_which_activation_the_weights_were_trained(small_architecture, clip_folder):
+    folder, model = clip_folder
+    file = folder / "open_clip_model.safetensors"
+    looks = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+    small_architecture |= {"plain": looks, "quick": {**looks, "quick_gelu": True}}
+    embeddings = {}
+    for tag in ("plain", "quick"):
+        source = load_source(f"open_clip:small-for-a-test@{tag}={file}")
+        assert source.source == f"open_clip:small-for-a-test@{tag}=open_clip_model.safetensors"
+        names = {type(layer).__name__ for layer in source.image_encoder.modules()}
+        assert ("QuickGELU" in names) == (tag == "quick")
+        with torch.no_grad():
+            embeddings[tag] = source.image_encoder(pixels())
+    with torch.no_grad():
+        torch.testing.assert_close(embeddings["plain"], unit(model.encode_image(pixels())))
+    assert (embeddings["plain"] - embeddings["quick"]).abs().max() > 1e-4
+    with pytest.raises(ModelError, match="was trained in 2 ways") as fault:
+        load_source(f"open_clip:small-for-a-test@{file}")
+    assert "TAG one of plain, quick" in fault.value.expected
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"model_cfg": None}, "model_cfg"),
+        ({"model_cfg": [1]}, "model_cfg"),
+        ({"model_cfg": {"text_cfg": None}}, "text_cfg"),
+    ],
+)
+def test_a_configuration_of_open_clip_that_says_nothing_is_refused_by_field(clip_folder, config, field):
+    folder, _ = clip_folder
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError) as fault:
+        load_source(f"open_clip:local-dir:{folder}")
+    assert field in fault.value.where.field
+
+
+def copied(folder, target, *, without=(), **changes):
+    """Copy a folder of transformers, its preprocessor's configuration with changes."""
+    for path in folder.iterdir():
+        if path.name not in without:
+            (target / path.name).write_bytes(path.read_bytes())
+    config = target / "preprocessor_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
+    return target
+
+
+@pytest.mark.parametrize("changes", [{"image_mean": None}, {"size": {"longest_edge": SIDE}}, {"image_std": [1.0]}])
+def test_preprocessing_that_transformers_does_not_say_is_refused(transformers_clip, tmp_path, changes):
+    with pytest.raises(ModelError, match="does not say how images become pixels") as fault:
+        load_source(f"hf:{copied(transformers_clip[0], tmp_path, **changes)}")
+    assert fault.value.code == "bad_contract"
+
+
+def test_a_tokenizer_that_transformers_made_up_is_refused(transformers_clip, tmp_path):
+    folder = copied(transformers_clip[0], tmp_path, without={"tokenizer.json", "tokenizer_config.json"})
+    source = load_source(f"hf:{folder}")
+    with pytest.raises(ModelError, match="the same tokens") as fault:
+        module_files(source, opset=17)
+    assert fault.value.code == "unfit_tokenizer"
+
+
+@pytest.mark.parametrize("path", ["/no/such", "./none", "~/none"])
+def test_a_folder_that_is_not_there_is_no_name_on_a_hub(path):
+    with pytest.raises(ModelError, match="there is no folder"):
+        load_source(f"hf:{path}")
+
+
+@pytest.mark.parametrize(
+    ("source", "meant"), [("timm:mobilenetv3_smal_050", "mobilenetv3_small_050"), ("open_clip:ViT-B32@x", "ViT-B-32")]
+)
+def test_a_misspelt_name_is_answered_with_what_looks_like_it(source, meant):
+    with pytest.raises(ModelError, match="there is no") as fault:
+        load_source(source)
+    assert meant in fault.value.expected.split(" or ")
+
+
+def test_open_clip_without_a_tag_is_asked_for_one():
+    with pytest.raises(ModelError, match="no pretrained tag is named") as fault:
+        load_source("open_clip:ViT-B-32")
+    assert "laion2b_s34b_b79k" in fault.value.expected
+
+
 def test_a_name_and_a_file_of_timm(tmp_path):
     torch.manual_seed(0)
     model = timm.create_model("test_efficientnet").eval()
@@ -182,9 +266,11 @@ def test_a_name_and_a_file_of_timm(tmp_path):
     assert np.isfinite(source.space.logit_scale)
 
 
-@pytest.mark.parametrize("library", ["timm:test_efficientnet@{}", "open_clip:ViT-B-32@{}"])
+@pytest.mark.parametrize("library", ["timm:test_efficientnet@{}", "open_clip:ViT-B-32@openai={}"])
 def test_weights_of_another_model_are_refused(tmp_path, library):
     save_file({"weight": torch.zeros(3)}, tmp_path / "model.safetensors")
     with pytest.raises(ModelError) as fault:
         load_source(library.format(tmp_path / "model.safetensors"))
     assert fault.value.code in {"not_readable", "not_built"}
+    assert "Missing key" in fault.value.message or "nexpected key" in fault.value.message, "the reason, on one line"
+    assert "\n" not in str(fault.value)

@@ -158,7 +158,7 @@ def test_an_engine_opens_tested_and_says_what_it_is(small_bundle, name):
     assert engine.dtype == "float32"
     assert engine.encoder == "fp32"
     assert name.removesuffix("runtime") in engine.description
-    assert "1 threads" in engine.description
+    assert "1 thread," in engine.description
     engine.close()
 
 
