@@ -1,0 +1,119 @@
+"""Feature sets: what a zero-shot method is fitted and judged on, whatever the features are of.
+
+Features are those of a visual encoder, or of anything else that has classes with descriptions. Rows are parted as in Xian
+et al., "Zero-shot learning: a comprehensive evaluation", TPAMI 2018: unseen classes are judged on, never chosen by; some seen
+classes are held back to choose by. Rows of `train` and `val` together are those of all seen classes, test rows of seen
+classes included, as in the split files of that paper: figures of seen classes are for the rows of `trainval` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgezsl.errors import InputError, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+PARTS = ("train", "val", "trainval", "test_seen", "test_unseen")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureSet:
+    """Features with labels, descriptions of their classes, and how rows are parted.
+
+    Attributes:
+        name: What reports call it.
+        features: `(N, F)` float32.
+        labels: `(N,)` int64, each a row of `class_names` and of `semantics`.
+        class_names: C names.
+        semantics: `(C, A)` float32: attributes, or embeddings of sentences.
+        rows: Row numbers by part: `train`, `val`, `trainval`, `test_seen`, `test_unseen`.
+    """
+
+    name: str
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    semantics: NDArray[np.float32]
+    rows: Mapping[str, NDArray[np.int64]]
+
+    def __post_init__(self) -> None:
+        where = Place(self.name)
+        count, classes = len(self.labels), len(self.class_names)
+        if len(self.features) != count or len(self.semantics) != classes:
+            raise _refuse(f"{len(self.features)} features, {count} labels", "one label for each row", where)
+        if count and not 0 <= self.labels.min() <= self.labels.max() < classes:
+            raise _refuse(f"labels up to {self.labels.max()} of {classes} classes", "rows of class_names", where)
+        if set(self.rows) != set(PARTS):
+            raise _refuse(f"the parts {', '.join(sorted(self.rows))}", ", ".join(PARTS), where)
+        for part, rows in self.rows.items():
+            if len(rows) and not 0 <= rows.min() <= rows.max() < count:
+                raise _refuse(f"{part} has the row {rows.max()} of {count}", "rows from 0", where)
+        for seen, unseen in (
+            ("trainval", "test_unseen"),
+            ("train", "val"),
+            ("train", "test_unseen"),
+            ("val", "test_unseen"),
+        ):
+            both = np.intersect1d(self.classes(seen), self.classes(unseen))
+            if len(both):
+                names = ", ".join(self.class_names[one] for one in both[:3])
+                raise _refuse(f"{names} of both {seen} and {unseen}", "classes of one of the two", where)
+
+    def classes(self, part: str) -> NDArray[np.int64]:
+        """Return the classes of a part, ascending `(K,)`."""
+        return np.unique(self.labels[self.rows[part]])
+
+    def of(self, part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return features `(n, F)` and labels `(n,)` of a part."""
+        rows = self.rows[part]
+        return self.features[rows], self.labels[rows]
+
+    def with_unit_rows(self) -> FeatureSet:
+        """Return the same with features and semantics of length 1."""
+        return replace(self, features=_unit(self.features), semantics=_unit(self.semantics))
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+
+
+def read_feature_set(path: Path) -> FeatureSet:
+    """Read the generic `.npz` by which any modality can come in.
+
+    It holds `features (N, F)`, `labels (N,)`, `semantics (C, A)`, `class_names (C,)`, and row numbers from 0 under `train_loc`,
+    `val_loc`, `trainval_loc`, `test_seen_loc` and `test_unseen_loc`.
+
+    Raises:
+        InputError: When it cannot be read, lacks an array, or a class is of parts that exclude each other.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return FeatureSet(
+                path.stem,
+                file["features"].astype(np.float32),
+                file["labels"].astype(np.int64),
+                tuple(file["class_names"].tolist()),
+                file["semantics"].astype(np.float32),
+                {part: file[f"{part}_loc"].astype(np.int64) for part in PARTS},
+            )
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError) as cause:
+        expected = (
+            f"an .npz with features, labels, semantics, class_names and {', '.join(f'{part}_loc' for part in PARTS)}"
+        )
+        message = f"this is no feature set ({cause})"
+        raise InputError(message, code="bad_features", where=Place(str(path)), expected=expected) from cause
+
+
+def _refuse(got: str, expected: str, where: Place) -> InputError:
+    return InputError(f"there are {got}", code="bad_features", where=where, expected=expected)

@@ -1,0 +1,65 @@
+"""What every zero-shot method that folds into a matrix has in common, in scikit-learn's manner.
+
+A method is fitted on features of seen classes and on their semantic embeddings. From then on an image is an embedding, a class is a
+row, and a score is their product: on the workstation, and on a device that never learns which method it was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from edgezsl.evaluate.metrics import per_class_accuracy
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.float64]
+
+
+class ZeroShotMethod(Protocol):
+    """A method that folds into a matrix."""
+
+    def fit(self, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> ZeroShotMethod:
+        """Learn from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`; return itself."""
+
+    def embed(self, features: Rows) -> Rows:
+        """Return the embeddings `(N, D)` of `features (N, F)`: what goes into the exported image encoder."""
+
+    def prototypes(self, semantics: Rows) -> tuple[Rows, Rows]:
+        """Return vectors `(K, D)` and bias `(K,)` of classes with `semantics (K, A)`: what goes into a class pack."""
+
+
+def class_scores(method: ZeroShotMethod, features: Rows, semantics: Rows) -> Rows:
+    """Return the scores `(N, K)` of `features (N, F)` for classes with `semantics (K, A)`."""
+    vectors, bias = method.prototypes(semantics)
+    return np.asarray(method.embed(features) @ vectors.T + bias)
+
+
+def accuracy(method: ZeroShotMethod, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> float:
+    """Return the mean over classes of top-1 accuracy among the classes that occur in `labels`, in [0, 1] (T1).
+
+    Args:
+        method: Fitted.
+        features: `(N, F)`.
+        labels: `(N,)`, rows of `semantics`.
+        semantics: `(C, A)`.
+    """
+    classes = np.unique(labels)
+    best = class_scores(method, features, semantics[classes]).argmax(axis=1)
+    return per_class_accuracy(classes[best], labels)
+
+
+def unit(rows: Rows) -> Rows:
+    """Return rows of length 1; a row of zeros stays one."""
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, np.finfo(np.float64).tiny))
+
+
+def class_means(features: Rows, labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], Rows]:
+    """Return the classes that occur `(K,)`, ascending, and the mean features of each `(K, F)`."""
+    classes, rows = np.unique(labels, return_inverse=True)
+    sums = np.zeros((len(classes), features.shape[1]))
+    np.add.at(sums, rows, features)
+    return classes.astype(np.int64), sums / np.bincount(rows)[:, None]

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from edgezsl.data.feature_set import PARTS, FeatureSet, read_feature_set
+from edgezsl.errors import InputError
+
+LABELS = np.repeat(np.arange(5), 4)
+ROWS = {
+    "train": np.flatnonzero(LABELS < 2),
+    "val": np.flatnonzero(LABELS == 2),
+    "trainval": np.flatnonzero((LABELS < 3) & (np.arange(20) % 4 < 3)),
+    "test_seen": np.flatnonzero((LABELS < 3) & (np.arange(20) % 4 == 3)),
+    "test_unseen": np.flatnonzero(LABELS >= 3),
+}
+
+
+def arrays(**changes):
+    values = {
+        "features": np.arange(60, dtype=np.float16).reshape(20, 3),
+        "labels": LABELS.astype(np.int16),
+        "semantics": np.eye(5, 4),
+        "class_names": np.array(list("abcde")),
+        **{f"{part}_loc": rows for part, rows in ROWS.items()},
+    }
+    return {name: value for name, value in {**values, **changes}.items() if value is not None}
+
+
+def read(tmp_path, **changes):
+    np.savez(tmp_path / "own.npz", **arrays(**changes))
+    return read_feature_set(tmp_path / "own.npz")
+
+
+def test_any_modality_comes_in_as_one_file(tmp_path):
+    found = read(tmp_path)
+    assert (found.name, found.class_names) == ("own", ("a", "b", "c", "d", "e"))
+    assert (found.features.dtype, found.labels.dtype, found.semantics.shape) == (np.float32, np.int64, (5, 4))
+    assert found.classes("trainval").tolist() == [0, 1, 2]
+    features, labels = found.of("val")
+    assert labels.tolist() == [2] * 4
+    np.testing.assert_array_equal(features, np.arange(24, 36, dtype=np.float32).reshape(4, 3))
+
+
+def test_rows_can_be_brought_to_length_1_and_a_row_of_zeros_stays_one(tmp_path):
+    found = read(tmp_path, features=np.concatenate([np.zeros((1, 3)), np.full((19, 3), 7)])).with_unit_rows()
+    np.testing.assert_allclose(np.linalg.norm(found.features, axis=1), [0, *[1] * 19], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"labels": None}, "no feature set"),
+        ({"labels": LABELS[:-1]}, "20 features, 19 labels"),
+        ({"labels": np.where(LABELS == 4, 9, LABELS)}, "labels up to 9 of 5 classes"),
+        ({"val_loc": np.array([8, 20])}, "val has the row 20 of 20"),
+        ({"trainval_loc": np.array([0, 12])}, "d of both trainval and test_unseen"),
+        ({"train_loc": np.array([0, 8])}, "c of both train and val"),
+        ({"val_loc": np.array([16])}, "e of both val and test_unseen"),
+    ],
+)
+def test_a_set_that_would_leak_or_is_none_is_refused(tmp_path, changes, words):
+    with pytest.raises(InputError, match=words):
+        read(tmp_path, **changes)
+
+
+def test_a_part_that_nobody_knows_is_refused():
+    with pytest.raises(InputError, match="the parts"):
+        FeatureSet("x", np.zeros((20, 3)), LABELS, tuple("abcde"), np.eye(5), {**ROWS, "test": LABELS})
+    assert set(ROWS) == set(PARTS)
