@@ -218,10 +218,8 @@ class SealedFormat:
         """
         place = folder.absolute().parent
         standing = next(one for one in (place, *place.parents) if one.exists())
-        try:
-            with tempfile.TemporaryFile(
-                dir=standing
-            ):  # as root, or on a file system that is read-only, modes say little
+        try:  # to root, and on a file system that is read-only, modes say little
+            with tempfile.TemporaryFile(dir=standing):
                 pass
         except OSError as cause:
             message = f"nothing can be written here ({cause.strerror})"

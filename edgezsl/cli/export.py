@@ -62,8 +62,7 @@ def export(
         bool, typer.Option("--allow-broken-parity", help="Record a broken bound in the bundle; do not refuse it.")
     ] = False,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="The bundle to write, over an older one. Default: NAME-PRECISION."),
+        Path | None, typer.Option("--out", "-o", help="The bundle to (over)write. Default: NAME-PRECISION.")
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -212,7 +212,8 @@ def make_draft(
     full, contract = portable_encoder(stored, facts.contract, facts.space, file), facts.contract
     if uint8 and contract.dtype != "uint8":
         full, contract = with_uint8_input(full, contract), replace(contract, dtype="uint8")
-    check_finite(encoder_engine(full, contract, dim), contract)
+    whole = encoder_engine(full, contract, dim)
+    check_finite(whole, contract)
     used, quantized = None, None
     if CALIBRATED & set(precisions) or facts.space.image_mean is None:
         used = yield from calibration_set(calibration, contract, recipe.calibration_images)
@@ -222,7 +223,7 @@ def make_draft(
     single |= yield from _smaller(full, quantized, precisions, used)
     encoders = {name: with_batch(data, batch) for name, data in single.items()}
     if batch.max > 1:
-        check_batch(encoders["fp32"], contract, dim, batch, encoder_engine(full, contract, dim))
+        check_batch(encoders["fp32"], contract, dim, batch, whole)
     golden = golden_set(encoders, contract, dim, batch, unit=facts.space.similarity == "cosine")
     # The stored graph itself, not ours: what we did to it is part of what is proved.
     source = encoder_engine(stored, facts.contract, dim)

@@ -100,8 +100,7 @@ def measure_parity(
 
     Args:
         reference: The model.
-        bundles: Of each precision one, of its own, so that what breaks one refuses no other: engines must pass its golden
-            test. They share a contract.
+        bundles: One for each precision, so that what breaks one refuses no other; they share a contract.
         pictures: The images to compare on.
         used: What set the ranges: its images, and those of the same photographs, are left out.
         bounds: What must be reached.
@@ -124,8 +123,7 @@ def measure_parity(
         }
         own = _latency(reference.engine, reference.contract)
     finally:
-        for engine in (engine for subject in subjects.values() for engine in subject.engines.values()):
-            engine.close()
+        _close(subjects.values())
     skipped: dict[str, str] = {name: "not installed" for name in ENGINES if name not in chosen}
     right = _right_rows(seen.labels, reference.prototypes, skipped, reference.vocabulary)
     held = _held_bounds(bounds, pictures)
@@ -149,6 +147,11 @@ def measure_parity(
             model_latency=own,
         )
     return reports
+
+
+def _close(subjects: Iterable[_Subject]) -> None:
+    for engine in (engine for subject in subjects for engine in subject.engines.values()):
+        engine.close()
 
 
 def _outcome(subject: _Subject, seen: _Seen, measured: Iterable[EngineParity]) -> Outcome:

@@ -2,7 +2,7 @@
 
 An episode has `ways` classes, `shots` images of each to learn from (the support) and `queries` of each to be judged on
 (Vinyals et al., "Matching networks for one shot learning", NeurIPS 2016). What is drawn depends on the seed and the
-number of the episode alone, so that a run which was cut off goes on with the episodes that it would have had.
+number of the episode alone, so that two methods can be judged on the same ones.
 """
 
 from __future__ import annotations

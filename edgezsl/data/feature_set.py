@@ -8,7 +8,7 @@ classes included, as in the split files of that paper: figures of seen classes a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,15 +75,6 @@ class FeatureSet:
         """Return features `(n, F)` and labels `(n,)` of a part."""
         rows = self.rows[part]
         return self.features[rows], self.labels[rows]
-
-    def with_unit_rows(self) -> FeatureSet:
-        """Return the same with features and semantics of length 1."""
-        return replace(self, features=_unit(self.features), semantics=_unit(self.semantics))
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
 
 
 def read_feature_set(path: Path) -> FeatureSet:

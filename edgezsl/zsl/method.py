@@ -51,12 +51,6 @@ def accuracy(method: ZeroShotMethod, features: Rows, labels: NDArray[np.integer]
     return per_class_accuracy(classes[best], labels)
 
 
-def unit(rows: Rows) -> Rows:
-    """Return rows of length 1; a row of zeros stays one."""
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.asarray(rows / np.maximum(lengths, np.finfo(np.float64).tiny))
-
-
 def class_means(features: Rows, labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], Rows]:
     """Return the classes that occur `(K,)`, ascending, and the mean features of each `(K, F)`."""
     classes, rows = np.unique(labels, return_inverse=True)

@@ -9,7 +9,8 @@ import pytest
 from edgezsl.data.benchmark_sets import awa1, cub50, flo, rows_by_classes, tinyimagenet
 from edgezsl.errors import InputError
 from edgezsl.evaluate.seen_unseen import SeenUnseenCurve
-from edgezsl.zsl.method import accuracy, class_scores, unit
+from edgezsl.zsl.kernel import unit
+from edgezsl.zsl.method import accuracy, class_scores
 from edgezsl.zsl.semantic.ridge import Eszsl, PrototypeRidge
 
 

@@ -40,11 +40,6 @@ def test_any_modality_comes_in_as_one_file(tmp_path):
     np.testing.assert_array_equal(features, np.arange(24, 36, dtype=np.float32).reshape(4, 3))
 
 
-def test_rows_can_be_brought_to_length_1_and_a_row_of_zeros_stays_one(tmp_path):
-    found = read(tmp_path, features=np.concatenate([np.zeros((1, 3)), np.full((19, 3), 7)])).with_unit_rows()
-    np.testing.assert_allclose(np.linalg.norm(found.features, axis=1), [0, *[1] * 19], rtol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

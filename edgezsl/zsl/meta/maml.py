@@ -13,7 +13,7 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
-from edgezsl.zsl.meta.prototypical import MetaStep
+from edgezsl.zsl.meta.prototypical import meta_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from edgezsl.data.episodes import Episode, Episodes
+    from edgezsl.zsl.meta.prototypical import MetaStep
 
 _LARGEST_GRADIENT = 10.0  # of a meta-step: a task that went astray must not undo the others
 
@@ -69,8 +70,8 @@ def fit_maml(network: nn.Module, episodes: Episodes, schedule: MamlSchedule, *, 
     """
     optimizer = torch.optim.Adam(network.parameters(), schedule.learning_rate)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.iterations)
-    told: list[Tensor] = []
-    for number in range(schedule.iterations):
+
+    def learn(number: int) -> tuple[Tensor, Tensor]:
         episode = episodes.draw(number, schedule.tasks)
         loss, right = _task_losses(network, episode, schedule.adaptation, second_order=schedule.second_order)
         optimizer.zero_grad(set_to_none=True)
@@ -78,11 +79,9 @@ def fit_maml(network: nn.Module, episodes: Episodes, schedule: MamlSchedule, *, 
         torch.nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
         optimizer.step()
         rates.step()
-        told.append(torch.stack([loss.detach().mean(), right.mean()]))
-        if (number + 1) % every == 0 or number + 1 == schedule.iterations:
-            mean_loss, accuracy = torch.stack(told).mean(0).tolist()
-            told.clear()
-            yield MetaStep(number + 1, schedule.iterations, mean_loss, accuracy)
+        return loss.mean(), right.mean()
+
+    yield from meta_steps(learn, schedule.iterations, every)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from edgezsl.zsl.meta.prototypical import MetaStep
+from edgezsl.zsl.meta.prototypical import meta_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from edgezsl.data.episodes import Episode, Episodes
+    from edgezsl.zsl.meta.prototypical import MetaStep
 
 _HIDDEN = 20
 _FORGET_BIAS, _INPUT_BIAS = 6.0, -4.0  # at first: keep the weights, and step by 0.018 times the gradient
@@ -119,19 +120,17 @@ def fit_meta_lstm(
     """Train a learned optimizer in place, one task at a time; yield every `every` iterations."""
     adam = torch.optim.Adam(optimizer.parameters(), schedule.learning_rate)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(adam, schedule.iterations)
-    told: list[Tensor] = []
-    for number in range(schedule.iterations):
+
+    def learn(number: int) -> tuple[Tensor, Tensor]:
         loss, right = _task_loss(optimizer, episodes.draw(number), 0, schedule.steps)
         adam.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_value_(optimizer.parameters(), _LARGEST_GRADIENT)
         adam.step()
         rates.step()
-        told.append(torch.stack([loss.detach(), right]))
-        if (number + 1) % every == 0 or number + 1 == schedule.iterations:
-            mean_loss, accuracy = torch.stack(told).mean(0).tolist()
-            told.clear()
-            yield MetaStep(number + 1, schedule.iterations, mean_loss, accuracy)
+        return loss, right
+
+    yield from meta_steps(learn, schedule.iterations, every)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
 
@@ -69,19 +69,29 @@ def fit_prototypical(
     optimizer = torch.optim.Adam(encoder.parameters(), schedule.learning_rate)
     rates = torch.optim.lr_scheduler.StepLR(optimizer, schedule.halved_every, gamma=0.5)
     encoder.train()
-    told: list[Tensor] = []
-    for number in range(schedule.episodes):
+
+    def learn(number: int) -> tuple[Tensor, Tensor]:
         loss, right = prototypical_loss(encoder, episodes.draw(number))
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimizer.step()
         rates.step()
+        return loss, right
+
+    yield from meta_steps(learn, schedule.episodes, every)
+    encoder.eval()
+
+
+def meta_steps(learn: Callable[[int], tuple[Tensor, Tensor]], total: int, every: int) -> Iterator[MetaStep]:
+    """Take `total` steps, each giving its loss and the share that was right; yield their means every `every` steps."""
+    told: list[Tensor] = []
+    for number in range(total):
+        loss, right = learn(number)
         told.append(torch.stack([loss.detach(), right]))
-        if (number + 1) % every == 0 or number + 1 == schedule.episodes:
+        if (number + 1) % every == 0 or number + 1 == total:
             mean_loss, accuracy = torch.stack(told).mean(0).tolist()
             told.clear()
-            yield MetaStep(number + 1, schedule.episodes, mean_loss, accuracy)
-    encoder.eval()
+            yield MetaStep(number + 1, total, mean_loss, accuracy)
 
 
 def prototypical_loss(encoder: nn.Module, episode: Episode) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from edgezsl.zsl.method import unit
+from edgezsl.zsl.kernel import unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

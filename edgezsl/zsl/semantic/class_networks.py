@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from edgezsl.zsl.method import unit
+from edgezsl.zsl.kernel import unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgezsl.zsl.method import class_means, unit
+from edgezsl.zsl.kernel import unit
+from edgezsl.zsl.method import class_means
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

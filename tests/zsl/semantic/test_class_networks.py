@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgezsl.zsl.method import accuracy, class_scores, unit
+from edgezsl.zsl.kernel import unit
+from edgezsl.zsl.method import accuracy, class_scores
 from edgezsl.zsl.semantic.class_networks import ClassNetworkSchedule, ClassNormalized, Dem
 from tests.zsl.semantic.test_ridge import SEEN, world
 

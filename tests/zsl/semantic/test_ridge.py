@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from edgezsl.zsl.method import accuracy, class_means, class_scores, unit
+from edgezsl.zsl.kernel import unit
+from edgezsl.zsl.method import accuracy, class_means, class_scores
 from edgezsl.zsl.semantic.ridge import Eszsl, PrototypeRidge, Sae
 
 SEEN, UNSEEN, FEATURES, ATTRIBUTES = 12, 4, 9, 5
