@@ -1,12 +1,13 @@
-"""What every zero-shot method that folds into a matrix has in common, in scikit-learn's manner.
+"""What zero-shot methods have in common, in scikit-learn's manner.
 
 A method is fitted on features of seen classes and on their semantic embeddings. From then on an image is an embedding, a class is a
-row, and a score is their product: on the workstation, and on a device that never learns which method it was.
+row, and a score is their product: on the workstation, and on a device that never learns which method it was. A few methods of the
+literature cannot be written like that; they are here to be compared with, and no device runs them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -15,9 +16,10 @@ from edgezsl.evaluate.metrics import per_class_accuracy
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Rows = NDArray[np.float64]
+    Rows = NDArray[np.floating]
 
 
+@runtime_checkable
 class ZeroShotMethod(Protocol):
     """A method that folds into a matrix."""
 
@@ -31,13 +33,29 @@ class ZeroShotMethod(Protocol):
         """Return vectors `(K, D)` and bias `(K,)` of classes with `semantics (K, A)`: what goes into a class pack."""
 
 
-def class_scores(method: ZeroShotMethod, features: Rows, semantics: Rows) -> Rows:
+@runtime_checkable
+class UnfoldedMethod(Protocol):
+    """A method whose scores are no product of an embedding and a row, so that it cannot be exported."""
+
+    def fit(self, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> UnfoldedMethod:
+        """Learn from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`; return itself."""
+
+    def scores(self, features: Rows, semantics: Rows) -> Rows:
+        """Return the scores `(N, K)` of `features (N, F)` for classes with `semantics (K, A)`."""
+
+
+Method: TypeAlias = ZeroShotMethod | UnfoldedMethod
+
+
+def class_scores(method: Method, features: Rows, semantics: Rows) -> Rows:
     """Return the scores `(N, K)` of `features (N, F)` for classes with `semantics (K, A)`."""
+    if isinstance(method, UnfoldedMethod):
+        return method.scores(features, semantics)
     vectors, bias = method.prototypes(semantics)
     return np.asarray(method.embed(features) @ vectors.T + bias)
 
 
-def accuracy(method: ZeroShotMethod, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> float:
+def accuracy(method: Method, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> float:
     """Return the mean over classes of top-1 accuracy among the classes that occur in `labels`, in [0, 1] (T1).
 
     Args:

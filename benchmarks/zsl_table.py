@@ -1,0 +1,179 @@
+"""How well does every zero-shot method do, on every benchmark, by one protocol?
+
+    python benchmarks/zsl_table.py --folder $EDGEZSL_DATA --quick --json FILE
+
+Settings and the seen penalty are chosen on validation classes, test classes are looked at once. `--quick`: reduced widths and epochs,
+one seed. `--full`: sizes of the papers, three seeds. Rows that FILE holds already are kept, so that a run that was cut off goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from environment import environment, sentence
+
+from edgezsl.data.benchmark_sets import awa1, cub50, flo, tinyimagenet
+from edgezsl.zsl.methods import METHODS, method_named
+from edgezsl.zsl.selection import Chosen, fit_chosen, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgezsl.data.feature_set import FeatureSet
+    from edgezsl.zsl.methods import MethodEntry, Size
+    from edgezsl.zsl.space import Settings
+
+SPLITS = 5  # of Tiny-ImageNet's classes
+SEEDS = {"quick": (0,), "full": (0, 1, 2)}
+COLUMNS = {"val_t1": "val T1", "t1": "T1", "h": "H", "h_calibrated": "H γ", "h_oracle": "H oracle", "ausuc": "AUSUC"}
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One set with one kind of descriptions.
+
+    Attributes:
+        data: Its name in the table.
+        semantics: What describes a class.
+        splits: Returns the feature sets: one, or one for each split.
+    """
+
+    data: str
+    semantics: str
+    splits: Callable[[Path], Sequence[FeatureSet]]
+
+
+BENCHMARKS = (
+    Benchmark("flo", "sentences", lambda data: [flo(data)]),
+    Benchmark("cub50", "attributes", lambda data: [cub50(data, semantics="attributes")]),
+    Benchmark("cub50", "sentences", lambda data: [cub50(data, semantics="sentences")]),
+    Benchmark("awa1", "attributes", lambda data: [awa1(data, split="original")]),
+    Benchmark("awa1-proposed", "attributes", lambda data: [awa1(data, split="proposed")]),
+    Benchmark("tinyimagenet", "clip", lambda data: [tinyimagenet(data, seed=seed) for seed in range(SPLITS)]),
+)
+ENCODERS = {"awa1": "hand-crafted", "awa1-proposed": "hand-crafted"}
+
+
+def main() -> int:
+    """Fill the table, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="the folder of the reference data")
+    parser.add_argument("--data", type=_names, default=None, help="sets, separated by commas; default: all")
+    parser.add_argument("--methods", type=_names, default=tuple(METHODS), help="default: all")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", dest="size", action="store_const", const="quick", help="the default")
+    size.add_argument("--full", dest="size", action="store_const", const="full")
+    parser.add_argument("--json", type=Path)
+    parser.set_defaults(size="quick")
+    options = parser.parse_args()
+
+    table = Table(options.json, options.size)
+    print(sentence(table.environment), flush=True)
+    start = time.perf_counter()
+    for benchmark in BENCHMARKS:
+        if options.data is None or benchmark.data in options.data:
+            for name in options.methods:
+                table.fill(benchmark, method_named(name), options.folder)
+    print(f"{len(table.rows)} rows, {(time.perf_counter() - start) / 60:.1f} minutes", flush=True)
+    return 0
+
+
+class Table:
+    """The rows, kept in a file as they come.
+
+    Args:
+        path: The JSON file, or None.
+        size: Of the runs.
+    """
+
+    def __init__(self, path: Path | None, size: Size) -> None:
+        self.environment = environment()
+        self.rows: list[dict[str, Any]] = []
+        self._path, self._size = path, size
+        if path is not None and path.exists():
+            self.rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+
+    def fill(self, benchmark: Benchmark, entry: MethodEntry, folder: Path) -> None:
+        """Compute one row, unless it is there, and keep it."""
+        key = {
+            "method": entry.name,
+            "data": benchmark.data,
+            "semantics": benchmark.semantics,
+            "encoder": ENCODERS.get(benchmark.data, "mobilenetv2"),
+            "size": self._size,
+        }
+        if any(key.items() <= row.items() for row in self.rows):
+            return
+        row = key | {"setting": "inductive"} | measured(benchmark, entry, folder, self._size)
+        self.rows.append(row)
+        figures = "  ".join(f"{title} {_shown(row[name])}" for name, title in COLUMNS.items())
+        print(
+            f"{entry.name:<16} {benchmark.data:<13} {benchmark.semantics:<10} {figures}  {row['train_s']:.1f} s",
+            flush=True,
+        )
+        if self._path is not None:
+            text = json.dumps({"environment": self.environment, "rows": self.rows}, indent=1, ensure_ascii=False)
+            self._path.write_text(text + "\n", encoding="utf-8")
+
+
+def measured(benchmark: Benchmark, entry: MethodEntry, folder: Path, size: Size) -> dict[str, Any]:
+    """Return the figures of a row in percent: means over splits and seeds, with 95% intervals where there are several."""
+    runs, chosen = [], []
+    seeds = SEEDS[size] if entry.seeded else (0,)
+    start = time.perf_counter()
+    for data in benchmark.splits(folder):
+        settings: Settings = {"normalized": False} if (entry.name, data.name) == ("eszsl", "awa1") else {}
+        for seed in seeds:
+            found = next(
+                one
+                for one in fit_chosen(entry, data, size=size, seed=seed, settings=settings)
+                if isinstance(one, Chosen)
+            )
+            settings = found.settings  # chosen with the first seed
+            runs.append(
+                asdict(judge(found.method, data, gamma=found.gamma))
+                | {"val_t1": found.val_t1, "train_s": found.train_s}
+            )
+        chosen.append(settings)
+    scale = {"gamma": 1.0, "penalty": 1.0, "train_s": 1.0}
+    columns = {name: [run[name] for run in runs] for name in runs[0]}
+    means = {name: _mean(values, scale.get(name, 100.0)) for name, values in columns.items()}
+    return {
+        "seeds": list(seeds),
+        "splits": len(chosen),
+        **means,
+        "t1_interval": _interval([100 * run["t1"] for run in runs]),
+        "settings": chosen,
+        "total_s": round(time.perf_counter() - start, 1),
+    }
+
+
+def _mean(values: list[float | None], scale: float) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(scale * float(np.mean(known)), 3) if known else None
+
+
+def _interval(values: list[float]) -> float | None:
+    """Return half of the 95% interval of a mean, by Student's t; None for a single value."""
+    if len(values) < 2:
+        return None
+    quantile = {2: 12.71, 3: 4.30, 5: 2.78, 15: 2.14}[len(values)]
+    return round(quantile * float(np.std(values, ddof=1)) / len(values) ** 0.5, 2)
+
+
+def _shown(value: float | None) -> str:
+    return "   -" if value is None else f"{value:4.1f}"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,235 @@
+"""Choosing: hyper-parameters by classes that are held back, and the seen penalty by rows that are. Never by what is judged.
+
+The seen penalty γ is found in units of σ, the standard deviation of a model's scores over all pairs of rows and seen classes, so
+that it can be kept when the model is fitted again on more classes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgezsl.errors import InputError, Place
+from edgezsl.evaluate.seen_unseen import SeenUnseenCurve
+from edgezsl.zsl.method import accuracy, class_scores
+from edgezsl.zsl.space import grid_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from edgezsl.data.feature_set import FeatureSet
+    from edgezsl.zsl.method import Method
+    from edgezsl.zsl.methods import MethodEntry, Size
+    from edgezsl.zsl.space import Settings
+
+HELD_SHARE = 0.2  # of the rows of each class that the seen penalty is found on
+_HELD_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Settings that were tried.
+
+    Attributes:
+        settings: Of the method.
+        val_t1: T1 on the validation classes, in [0, 1].
+    """
+
+    settings: Settings
+    val_t1: float
+
+
+def validation_accuracy(method: Method, data: FeatureSet, *, part: str = "val") -> float:
+    """Fit on the training classes, and return T1 on classes that are held back, in [0, 1].
+
+    Args:
+        method: Not yet fitted.
+        data: The feature set.
+        part: Whose rows choose.
+
+    Raises:
+        InputError: When `part` holds rows that are judged.
+    """
+    features, labels = rows_to_choose_by(data, part)
+    method.fit(*data.of("train"), data.semantics)
+    return accuracy(method, features, labels, data.semantics)
+
+
+def trials(
+    make: Callable[[Settings], Method], candidates: Iterable[Settings], data: FeatureSet, *, part: str = "val"
+) -> Iterator[Trial]:
+    """Yield what each candidate reaches on classes that are held back.
+
+    Args:
+        make: Returns a method, not yet fitted, with settings.
+        candidates: The settings to try.
+        data: The feature set.
+        part: Whose rows choose.
+
+    Raises:
+        InputError: When `part` holds rows that are judged.
+    """
+    for settings in candidates:
+        yield Trial(settings, validation_accuracy(make(settings), data, part=part))
+
+
+def rows_to_choose_by(data: FeatureSet, part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return features and labels of a part of which something may be chosen.
+
+    Raises:
+        InputError: When its rows are those that something is judged by.
+    """
+    if part.startswith("test_"):
+        names = ", ".join(data.class_names[one] for one in data.classes(part)[:3])
+        raise InputError(
+            f"something is chosen by rows that are judged: {part} ({names}, …)",
+            code="leak",
+            where=Place(data.name),
+            expected="validation classes: the part val",
+            hint="figures of classes that settings were chosen by say nothing of other classes",
+        )
+    return data.of(part)
+
+
+def seen_penalty(method: Method, data: FeatureSet, *, part: str = "val") -> float:
+    """Return γ in units of σ: the penalty of the best harmonic mean over rows of training classes that are held back, and `part`.
+
+    Rows that seen classes are judged on are neither fitted nor chosen by.
+
+    Args:
+        method: Is fitted here, on the other rows of the training classes.
+        data: The feature set.
+        part: Of the classes that stand for unseen ones.
+
+    Raises:
+        InputError: When `part` holds rows that are judged.
+    """
+    unseen_features, unseen_labels = rows_to_choose_by(data, part)
+    judged = data.rows["test_seen"]
+    rows = np.setdiff1d(data.rows["train"], judged)
+    held = _held_rows(rows, data.labels[rows])
+    fitted = np.setdiff1d(rows, held)
+    method.fit(data.features[fitted], data.labels[fitted], data.semantics)
+    features = np.concatenate([data.features[held], unseen_features])
+    labels = np.concatenate([data.labels[held], unseen_labels])
+    classes = np.union1d(data.classes("train"), data.classes(part))
+    seen = np.isin(classes, data.classes("train"))
+    scores = class_scores(method, features, data.semantics[classes])
+    curve = SeenUnseenCurve.of(scores, np.searchsorted(classes, labels), seen)
+    return curve.best()[0] / float(scores[: len(held), seen].std())
+
+
+def _held_rows(rows: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    random = np.random.default_rng(_HELD_SEED)
+    parts = []
+    for label in np.unique(labels):
+        own = random.permutation(rows[labels == label])
+        parts.append(own[: max(1, round(HELD_SHARE * len(own)))])
+    return np.sort(np.concatenate(parts))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """A method that was chosen and fitted by the protocol.
+
+    Attributes:
+        method: Fitted on the rows of `trainval`.
+        settings: What was chosen.
+        val_t1: T1 on the validation classes, in [0, 1], fitted on the training classes.
+        gamma: The seen penalty in units of σ.
+        train_s: Seconds that the last fit took.
+    """
+
+    method: Method
+    settings: Settings
+    val_t1: float
+    gamma: float
+    train_s: float
+
+
+def fit_chosen(
+    entry: MethodEntry, data: FeatureSet, *, size: Size, seed: int = 0, settings: Settings | None = None
+) -> Iterator[Trial | Chosen]:
+    """Choose settings and seen penalty on validation classes, and fit on all seen classes; yield each trial, and the choice.
+
+    Args:
+        entry: The method.
+        data: The feature set.
+        size: Of the run.
+        seed: Of methods that start from random numbers.
+        settings: Take these, and choose the others.
+    """
+    given = settings or {}
+    open_spaces = {name: space for name, space in entry.spaces.items() if name not in given}
+
+    def make(chosen: Settings) -> Method:
+        return entry.make(chosen, size=size, seed=seed)
+
+    tried = []
+    for trial in trials(make, ({**given, **chosen} for chosen in grid_of(open_spaces)), data):
+        tried.append(trial)
+        yield trial
+    best = max(tried, key=lambda trial: trial.val_t1)
+    gamma = seen_penalty(make(best.settings), data)
+    start = time.perf_counter()
+    method = make(best.settings)
+    method.fit(*data.of("trainval"), data.semantics)
+    yield Chosen(method, best.settings, best.val_t1, gamma, time.perf_counter() - start)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a fitted method reaches on classes and rows that nothing was chosen by, in [0, 1].
+
+    Attributes:
+        t1: Mean over unseen classes of top-1 accuracy among them.
+        u: Of unseen classes among all classes, without a seen penalty; None where no rows of seen classes are judged.
+        s: Of seen classes among all classes.
+        h: The harmonic mean of both.
+        gamma: The seen penalty that validation chose, in units of σ; None where none was.
+        penalty: The same in the units of scores: what a model stores.
+        h_calibrated: H with it.
+        h_oracle: H with the penalty that is best on what is judged: an upper bound, no result.
+        ausuc: Area under S over U.
+    """
+
+    t1: float
+    u: float | None = None
+    s: float | None = None
+    h: float | None = None
+    gamma: float | None = None
+    penalty: float | None = None
+    h_calibrated: float | None = None
+    h_oracle: float | None = None
+    ausuc: float | None = None
+
+
+def judge(method: Method, data: FeatureSet, *, gamma: float | None = None) -> Judgement:
+    """Return what a method reaches that was fitted on the rows of `trainval`.
+
+    Args:
+        method: Fitted.
+        data: The feature set.
+        gamma: The seen penalty in units of σ, from `seen_penalty`.
+    """
+    unseen_features, unseen_labels = data.of("test_unseen")
+    found = Judgement(accuracy(method, unseen_features, unseen_labels, data.semantics))
+    if not len(data.rows["test_seen"]):
+        return found
+    classes = np.union1d(data.classes("trainval"), data.classes("test_unseen"))
+    rows = np.concatenate([data.rows["test_seen"], data.rows["test_unseen"]])
+    features, labels = data.features[rows], data.labels[rows]
+    seen = ~np.isin(classes, data.classes("test_unseen"))
+    scores = class_scores(method, features, data.semantics[classes])
+    curve = SeenUnseenCurve.of(scores, np.searchsorted(classes, labels), seen)
+    u, s, h = curve.at(0.0)
+    found = replace(found, u=u, s=s, h=h, h_oracle=curve.best()[1], ausuc=curve.area())
+    if gamma is None:
+        return found
+    sigma = float(class_scores(method, data.of("trainval")[0], data.semantics[classes])[:, seen].std())
+    return replace(found, gamma=gamma, penalty=gamma * sigma, h_calibrated=curve.at(gamma * sigma)[2])

@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+
+from edgezsl.data.benchmark_sets import rows_by_classes
+from edgezsl.data.feature_set import FeatureSet
+from edgezsl.errors import InputError
+from edgezsl.zsl.method import class_scores
+from edgezsl.zsl.methods import METHODS, method_named
+from edgezsl.zsl.selection import fit_chosen, judge, seen_penalty, trials, validation_accuracy
+from edgezsl.zsl.semantic.ridge import PrototypeRidge
+from edgezsl.zsl.space import Choices, LogRange, grid_of
+
+PER_CLASS, CLASSES = 20, 20
+
+
+def feature_set(*, noise=0.6, seed=0):
+    """Return 20 classes of a world that is linear up to its rectifier: 10 to fit, 4 held back, 6 unseen; a quarter of rows judged."""
+    random = np.random.default_rng(seed)
+    semantics = random.normal(size=(CLASSES, 12))
+    world = random.normal(size=(12, 30)) / np.sqrt(12)
+    labels = np.repeat(np.arange(CLASSES), PER_CLASS)
+    features = np.maximum(semantics[labels] @ world + noise * random.normal(size=(len(labels), 30)), 0)
+    test = np.flatnonzero(np.arange(len(labels)) % PER_CLASS >= 15)
+    rows = rows_by_classes(labels, np.arange(10, 14), np.arange(14, 20), test=test)
+    names = tuple(f"class {number}" for number in range(CLASSES))
+    return FeatureSet("world", features.astype(np.float32), labels, names, semantics.astype(np.float32), rows)
+
+
+@pytest.mark.parametrize("part", ["test_unseen", "test_seen"])
+@pytest.mark.parametrize("choosing", [validation_accuracy, seen_penalty])
+def test_choosing_by_what_is_judged_raises(choosing, part):
+    with pytest.raises(InputError) as caught:
+        choosing(PrototypeRidge(), feature_set(), part=part)
+    assert caught.value.code == "leak"
+    assert part in caught.value.message
+    assert "validation classes" in caught.value.expected
+
+
+def test_a_grid_is_tried_on_validation_classes_and_its_best_is_far_from_chance():
+    data = feature_set()
+    found = list(
+        trials(lambda settings: PrototypeRidge(**settings), grid_of({"penalty": LogRange(0.01, 100, 5)}), data)
+    )
+    assert [trial.settings["penalty"] for trial in found] == [0.01, 0.1, 1.0, 10.0, 100.0]
+    assert max(trial.val_t1 for trial in found) > 0.6
+
+
+def test_the_seen_penalty_is_the_same_for_scores_of_another_unit():
+    data = feature_set()
+
+    class Louder(PrototypeRidge):
+        __slots__ = ()
+
+        def prototypes(self, semantics):
+            vectors, bias = super().prototypes(semantics)
+            return 7 * vectors, bias
+
+    assert seen_penalty(Louder(), data) == pytest.approx(seen_penalty(PrototypeRidge(), data))
+
+
+def test_the_seen_penalty_is_found_without_rows_that_are_judged():
+    data = feature_set()
+    ruined = data.features.copy()
+    ruined[np.concatenate([data.rows["test_seen"], data.rows["test_unseen"]])] = 1e3
+    other = FeatureSet("world", ruined, data.labels, data.class_names, data.semantics, data.rows)
+    val = np.setdiff1d(data.rows["val"], data.rows["test_seen"])
+    both = [
+        FeatureSet("world", one.features, one.labels, one.class_names, one.semantics, {**one.rows, "val": val})
+        for one in (data, other)
+    ]
+    assert seen_penalty(PrototypeRidge(), both[0]) == seen_penalty(PrototypeRidge(), both[1])
+
+
+def test_judgement_is_what_a_count_by_hand_says():
+    data = feature_set()
+    method = PrototypeRidge().fit(*data.of("trainval"), data.semantics)
+    found = judge(method, data, gamma=0.5)
+    scores = class_scores(method, data.features, data.semantics)
+    best = scores.argmax(axis=1)
+
+    def mean(part):
+        rows = data.rows[part]
+        return np.mean([(best[rows][data.labels[rows] == label] == label).mean() for label in data.classes(part)])
+
+    assert found.u == pytest.approx(mean("test_unseen"))
+    assert found.s == pytest.approx(mean("test_seen"))
+    assert found.h == pytest.approx(2 * found.u * found.s / (found.u + found.s))
+    assert found.penalty == pytest.approx(0.5 * scores[data.rows["trainval"]][:, :14].std())
+    assert found.h_oracle >= max(found.h, found.h_calibrated)
+    assert found.t1 >= found.u
+    assert 0 < found.ausuc < 1
+
+
+def test_without_rows_of_seen_classes_only_t1_is_judged():
+    data = feature_set()
+    rows = rows_by_classes(data.labels, np.arange(10, 14), np.arange(14, 20))
+    alone = FeatureSet("world", data.features, data.labels, data.class_names, data.semantics, rows)
+    found = judge(PrototypeRidge().fit(*alone.of("trainval"), alone.semantics), alone, gamma=0.5)
+    assert found.t1 > 0.5
+    assert (found.u, found.s, found.h, found.ausuc) == (None, None, None, None)
+
+
+def test_a_grid_is_every_combination():
+    spaces = {"a": LogRange(1, 100, 3), "b": Choices(("x", "y"))}
+    assert [tuple(one.values()) for one in grid_of(spaces)] == [
+        (1.0, "x"),
+        (1.0, "y"),
+        (10.0, "x"),
+        (10.0, "y"),
+        (100.0, "x"),
+        (100.0, "y"),
+    ]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_learns_a_linear_world_by_its_name(name):
+    data = feature_set(noise=0.3)
+    entry = method_named(name)
+    small = {key: value for key, value in {"width": 128, "epochs": 100}.items() if key in entry.quick}
+    first = {key: space.grid()[len(space.grid()) // 2] for key, space in entry.spaces.items()}
+    found = validation_accuracy(entry.make({**first, **small}, size="quick"), data)
+    assert found > 0.4, "chance is 0.25"
+
+
+def test_an_unknown_method_or_setting_is_named():
+    with pytest.raises(InputError, match="no method 'eszls'"):
+        method_named("eszls")
+    with pytest.raises(InputError, match="does not take all of 'gama'") as caught:
+        method_named("eszsl").make({"gama": 1.0})
+    assert "gamma, lambda_" in caught.value.expected
+
+
+def test_what_is_chosen_is_the_best_of_the_grid_and_fitted_on_all_seen_classes():
+    data = feature_set()
+    *tried, found = fit_chosen(method_named("prototype-ridge"), data, size="quick")
+    assert found.val_t1 == max(trial.val_t1 for trial in tried)
+    assert found.settings in [trial.settings for trial in tried]
+    again = PrototypeRidge(**found.settings).fit(*data.of("trainval"), data.semantics)
+    np.testing.assert_array_equal(found.method.prototypes(data.semantics)[0], again.prototypes(data.semantics)[0])
+    assert found.gamma == seen_penalty(PrototypeRidge(**found.settings), data)
+
+
+def test_given_settings_are_tried_alone():
+    *tried, found = fit_chosen(method_named("sae"), feature_set(), size="quick", settings={"lambda_": 2.0})
+    assert [trial.settings for trial in tried] == [{"lambda_": 2.0}]
+    assert found.settings == {"lambda_": 2.0}
