@@ -9,21 +9,7 @@ from edgezsl.zsl.methods import METHODS, method_named
 from edgezsl.zsl.selection import fit_chosen, judge, seen_penalty, trials, validation_accuracy
 from edgezsl.zsl.semantic.ridge import PrototypeRidge
 from edgezsl.zsl.space import Choices, LogRange, grid_of
-
-PER_CLASS, CLASSES = 20, 20
-
-
-def feature_set(*, noise=0.6, seed=0):
-    """Return 20 classes of a world that is linear up to its rectifier: 10 to fit, 4 held back, 6 unseen; a quarter of rows judged."""
-    random = np.random.default_rng(seed)
-    semantics = random.normal(size=(CLASSES, 12))
-    world = random.normal(size=(12, 30)) / np.sqrt(12)
-    labels = np.repeat(np.arange(CLASSES), PER_CLASS)
-    features = np.maximum(semantics[labels] @ world + noise * random.normal(size=(len(labels), 30)), 0)
-    test = np.flatnonzero(np.arange(len(labels)) % PER_CLASS >= 15)
-    rows = rows_by_classes(labels, np.arange(10, 14), np.arange(14, 20), test=test)
-    names = tuple(f"class {number}" for number in range(CLASSES))
-    return FeatureSet("world", features.astype(np.float32), labels, names, semantics.astype(np.float32), rows)
+from tests.zsl.worlds import feature_set, small
 
 
 @pytest.mark.parametrize("part", ["test_unseen", "test_seen"])
@@ -115,10 +101,7 @@ def test_a_grid_is_every_combination():
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_learns_a_linear_world_by_its_name(name):
     data = feature_set(noise=0.3)
-    entry = method_named(name)
-    small = {key: value for key, value in {"width": 128, "epochs": 100}.items() if key in entry.quick}
-    first = {key: space.grid()[len(space.grid()) // 2] for key, space in entry.spaces.items()}
-    found = validation_accuracy(entry.make({**first, **small}, size="quick"), data)
+    found = validation_accuracy(method_named(name).make(small(name), size="quick"), data)
     assert found > 0.4, "chance is 0.25"
 
 
