@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PARTS = ("train", "val", "trainval", "test_seen", "test_unseen")
+# No class may be of both.
+_APART = (("trainval", "test_unseen"), ("train", "val"), ("train", "test_unseen"), ("val", "test_unseen"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +37,7 @@ class FeatureSet:
         class_names: C names.
         semantics: `(C, A)` float32: attributes, or embeddings of sentences.
         rows: Row numbers by part: `train`, `val`, `trainval`, `test_seen`, `test_unseen`.
+        attributes: A names of what the columns of `semantics` say, where they are attributes, or none.
     """
 
     name: str
@@ -43,25 +46,33 @@ class FeatureSet:
     class_names: tuple[str, ...]
     semantics: NDArray[np.float32]
     rows: Mapping[str, NDArray[np.int64]]
+    attributes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        where = Place(self.name)
+        self._check_arrays(Place(self.name))
+        self._check_parts(Place(self.name))
+
+    def _check_arrays(self, where: Place) -> None:
         count, classes = len(self.labels), len(self.class_names)
         if len(self.features) != count or len(self.semantics) != classes:
             raise _refuse(f"{len(self.features)} features, {count} labels", "one label for each row", where)
+        if self.attributes and len(self.attributes) != self.semantics.shape[1]:
+            expected = f"{self.semantics.shape[1]}, one for each column of semantics"
+            raise _refuse(f"{len(self.attributes)} names of attributes", expected, where)
+        for name, values in (("features", self.features), ("semantics", self.semantics)):
+            if not np.isfinite(values).all():
+                row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+                raise _refuse(f"{name} that are no numbers, such as row {row}", "finite values", where)
         if count and not 0 <= self.labels.min() <= self.labels.max() < classes:
             raise _refuse(f"labels up to {self.labels.max()} of {classes} classes", "rows of class_names", where)
+
+    def _check_parts(self, where: Place) -> None:
         if set(self.rows) != set(PARTS):
             raise _refuse(f"the parts {', '.join(sorted(self.rows))}", ", ".join(PARTS), where)
         for part, rows in self.rows.items():
-            if len(rows) and not 0 <= rows.min() <= rows.max() < count:
-                raise _refuse(f"{part} has the row {rows.max()} of {count}", "rows from 0", where)
-        for seen, unseen in (
-            ("trainval", "test_unseen"),
-            ("train", "val"),
-            ("train", "test_unseen"),
-            ("val", "test_unseen"),
-        ):
+            if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.labels):
+                raise _refuse(f"{part} has the row {rows.max()} of {len(self.labels)}", "rows from 0", where)
+        for seen, unseen in _APART:
             both = np.intersect1d(self.classes(seen), self.classes(unseen))
             if len(both):
                 names = ", ".join(self.class_names[one] for one in both[:3])
@@ -81,7 +92,7 @@ def read_feature_set(path: Path) -> FeatureSet:
     """Read the generic `.npz` by which any modality can come in.
 
     It holds `features (N, F)`, `labels (N,)`, `semantics (C, A)`, `class_names (C,)`, and row numbers from 0 under `train_loc`,
-    `val_loc`, `trainval_loc`, `test_seen_loc` and `test_unseen_loc`.
+    `val_loc`, `trainval_loc`, `test_seen_loc` and `test_unseen_loc`; and `attributes (A,)`, names, where classes have attributes.
 
     Raises:
         InputError: When it cannot be read, lacks an array, or a class is of parts that exclude each other.
@@ -95,6 +106,7 @@ def read_feature_set(path: Path) -> FeatureSet:
                 tuple(file["class_names"].tolist()),
                 file["semantics"].astype(np.float32),
                 {part: file[f"{part}_loc"].astype(np.int64) for part in PARTS},
+                tuple(file["attributes"].tolist()) if "attributes" in file else (),
             )
     except InputError:
         raise

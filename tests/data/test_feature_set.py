@@ -50,6 +50,12 @@ def test_any_modality_comes_in_as_one_file(tmp_path):
         ({"trainval_loc": np.array([0, 12])}, "d of both trainval and test_unseen"),
         ({"train_loc": np.array([0, 8])}, "c of both train and val"),
         ({"val_loc": np.array([16])}, "e of both val and test_unseen"),
+        (
+            {"features": np.where(np.arange(60).reshape(20, 3) == 31, np.nan, 0)},
+            "features that are no numbers, such as row 10",
+        ),
+        ({"semantics": np.full((5, 4), np.inf)}, "semantics that are no numbers, such as row 0"),
+        ({"attributes": np.array(["red", "round"])}, "2 names of attributes"),
     ],
 )
 def test_a_set_that_would_leak_or_is_none_is_refused(tmp_path, changes, words):
