@@ -11,6 +11,7 @@ from tests.factories import write_conv_model
 PACKAGE = Path(edgezsl.__file__).parent
 VENDORS = (
     "torch",
+    "optuna",
     "onnx",
     "onnxruntime",
     "openvino",
@@ -28,6 +29,8 @@ TRAINING = (
     *("edgezsl.zsl", "edgezsl.data", "edgezsl.encoders.compact", "edgezsl.encoders.minilm"),
     *("edgezsl.compile.trained_model", "edgezsl.compile.training_run", "edgezsl.compile.source_parity"),
     "edgezsl.compile.source_page",
+    *("edgezsl.compile.attack_run", "edgezsl.compile.method_model", "edgezsl.compile.method_run"),
+    "edgezsl.encoders.torch_graph",
     *("edgezsl.encoders.modules", "edgezsl.encoders.onnx_export", "edgezsl.encoders.source_model"),
     *("edgezsl.encoders.open_clip_models", "edgezsl.encoders.timm_models", "edgezsl.encoders.transformers_models"),
 )

@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from edgezsl import __version__
-from edgezsl.cli import classes, demo, export, import_model, inspect, machine, run, train
+from edgezsl.cli import (
+    classes,
+    classify_text,
+    demo,
+    evaluate,
+    export,
+    import_model,
+    inspect,
+    machine,
+    run,
+    search,
+    train,
+)
 from edgezsl.errors import EdgezslError
 
 app = typer.Typer(
@@ -27,8 +39,11 @@ app.command("demo")(demo.demo)
 app.command("import")(import_model.import_model)
 app.command("export")(export.export)
 app.command("train")(train.train)
+app.command("search")(search.search)
+app.command("eval")(evaluate.evaluate)
 app.command("embed")(classes.embed)
 app.command("check")(classes.check)
+app.command("classify-text")(classify_text.classify_text)
 app.command("inspect")(inspect.inspect)
 app.command("doctor")(machine.doctor)
 app.add_typer(machine.devices, name="devices")

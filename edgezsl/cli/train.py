@@ -1,24 +1,41 @@
-"""`edgezsl train`: a recipe of `export/` and the reference data to a model directory."""
+"""`edgezsl train`: features and a method's name, or a recipe of `export/`, to a model directory."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgezsl.cli.say import console, say
+from edgezsl.cli.options import JsonOption
+from edgezsl.cli.say import console, followed, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edgezsl.compile.method_run import TrainedMethod
     from edgezsl.zsl.open_vocabulary import TrainingStep
 
 _LINE_EVERY_S = 30.0  # where nobody looks at a bar, a log is read later
 
+MethodOption = Annotated[
+    str | None,
+    typer.Option("--method", help="A zero-shot method, by its name, instead of a recipe.", show_default=False),
+]
 DataOption = Annotated[
-    Path, typer.Option("--data", envvar="EDGEZSL_DATA", help="The folder of the reference data.", show_default=False)
+    str | None,
+    typer.Option(
+        "--data",
+        help="For a method: a folder of photographs, one sub-folder for each class, or FILE.npz, flo, cub50, awa1 or "
+        "tinyimagenet. For a recipe: the folder of the reference data.",
+        show_default=False,
+    ),
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option("--folder", envvar="EDGEZSL_DATA", help="The folder of the reference data.", show_default=False),
 ]
 LeftOutOption = Annotated[
     int | None,
@@ -26,18 +43,91 @@ LeftOutOption = Annotated[
         min=0, max=4, help="Leave out the 20 classes of a set, on the recipe's shorter schedule.", show_default=False
     ),
 ]
+UnseenOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A class of the photographs to judge, and not to learn. May be repeated.", show_default=False),
+]
 
 
 def train(
-    data: DataOption,
+    method: MethodOption = None,
+    data: DataOption = None,
+    folder: FolderOption = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="The model whose features a method learns on. Default: the model of edgezsl.")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="A method's settings, as edgezsl search --out wrote them. Default: chosen.")
+    ] = None,
+    unseen: UnseenOption = None,
+    size: Annotated[
+        Literal["quick", "full"], typer.Option(help="Of a method: reduced widths and epochs, or the papers' own.")
+    ] = "full",
+    seed: Annotated[int, typer.Option(help="Of a method, and of what is held back.")] = 0,
     recipe: Annotated[str, typer.Option(help="A recipe of export/ with a training section, or its path.")] = "builtin",
-    out: Annotated[Path, typer.Option(help="The model directory to write.")] = Path("build/builtin/model"),
-    work: Annotated[Path, typer.Option(help="Where parts and checkpoints are kept.")] = Path("build/builtin/work"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model directory to write.")] = Path(
+        "build/trained/model"
+    ),
+    work: Annotated[Path, typer.Option(help="Where features, parts and checkpoints are kept.")] = Path(
+        "build/trained/work"
+    ),
     wordnet: Annotated[Path, typer.Option(help="The database files of WordNet 3.0.")] = Path("/usr/share/wordnet"),
     left_out: LeftOutOption = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of a recipe's training.")] = 2,
+    json: JsonOption = False,
 ) -> None:
-    """Train an open-vocabulary model. A run that was cut off goes on when the same command is typed again."""
+    """Train a zero-shot method on an encoder's features, or an open-vocabulary model by a recipe.
+
+    A recipe's run that was cut off goes on when the same command is typed again.
+    """
+    if method is None:
+        _train_by_recipe(
+            recipe,
+            Path(data) if data else folder,
+            work=work,
+            out=out,
+            wordnet=wordnet,
+            left_out=left_out,
+            threads=threads,
+        )
+        return
+    if data is None:
+        raise typer.BadParameter("a method learns on --data: a folder of photographs, FILE.npz, or the name of a set")
+    from edgezsl.compile.method_run import MethodSettings, TrainedMethod, train_method
+    from edgezsl.zsl.settings_file import read_settings
+
+    given = read_settings(settings) if settings else {}
+    asked = MethodSettings(
+        method, encoder, out, size=size, seed=seed, settings=given, unseen=tuple(unseen or ()), cache=work
+    )
+    result = followed(train_method(asked, data, folder), TrainedMethod, first="reading the features")
+    say_json(result.to_json()) if json else _say_method(result)
+
+
+def _say_method(result: TrainedMethod) -> None:
+    facts, chosen, data = result.model.facts, result.chosen, result.data
+    settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items())
+    say_facts(
+        [
+            ("model", f"{facts.name}: {facts.source}"),
+            ("classes", f"{len(facts.seen_classes)} learned, {len(data.classes('test_unseen'))} unseen ones judged"),
+            ("settings", f"{settings}; the best of {len(result.trials)} on validation classes"),
+            ("seen penalty", f"{facts.seen_penalty:.4g}"),
+        ]
+    )
+    if result.figures:
+        say_table(["", "%"], [(name, f"{100 * value:.1f}") for name, value in result.figures.items()])
+    for name, why in result.skipped.items():
+        say(f"skipped {name}: {why}", stderr=True)
+    folder = quote(str(result.model.folder))
+    say(f"next: edgezsl export {folder} --fp32 --parity-images FOLDER --classes classes.yaml")
+
+
+def _train_by_recipe(
+    recipe: str, data: Path | None, *, work: Path, out: Path, wordnet: Path, left_out: int | None, threads: int
+) -> None:
+    if data is None:
+        raise typer.BadParameter("a recipe learns on the reference data: give its folder, --data or EDGEZSL_DATA")
     from edgezsl.compile.training_run import TrainingSettings, train_model
 
     settings = TrainingSettings(recipe, data, wordnet, work, out, left_out=left_out, threads=threads)

@@ -61,11 +61,15 @@ def model_files(trained: TrainedModel, recipe: Recipe, training: TrainingRecipe,
     table, weights = trained.side.table.weight.detach().numpy(), trained.side.weights.numpy()
     return {
         IMAGE_ENCODER: with_half_weights(
-            module_graph(encoder, [pixels], inputs=[INPUT], output=OUTPUT, opset=recipe.opset)
+            module_graph(encoder, [pixels], inputs=[INPUT], outputs=[OUTPUT], opset=recipe.opset)
         ),
         SEMANTIC_MAP: with_half_weights(
             module_graph(
-                _Map(trained.side.map).eval(), [semantics], inputs=["semantics"], output="vectors", opset=recipe.opset
+                _Map(trained.side.map).eval(),
+                [semantics],
+                inputs=["semantics"],
+                outputs=["vectors"],
+                opset=recipe.opset,
             )
         ),
         TOKEN_TABLE: table_bytes(np.where(_foreign_tokens(tokenizer, len(table))[:, None], 0, table), weights),

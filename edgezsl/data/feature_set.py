@@ -8,8 +8,9 @@ classes included, as in the split files of that paper: figures of seen classes a
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,6 +82,15 @@ class FeatureSet:
     def classes(self, part: str) -> NDArray[np.int64]:
         """Return the classes of a part, ascending `(K,)`."""
         return np.unique(self.labels[self.rows[part]])
+
+    def digest(self) -> str:
+        """Return the SHA-256 of features, labels, semantics, names and parts, hexadecimal."""
+        whole = hashlib.sha256("\0".join(self.class_names).encode())
+        arrays: list[NDArray[Any]] = [self.features, self.labels, self.semantics, *(self.rows[part] for part in PARTS)]
+        for values in arrays:
+            whole.update(f"{values.shape}{values.dtype.str}".encode())
+            whole.update(np.ascontiguousarray(values).tobytes())
+        return whole.hexdigest()
 
     def of(self, part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return features `(n, F)` and labels `(n,)` of a part."""

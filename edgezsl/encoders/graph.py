@@ -41,6 +41,7 @@ def require_onnx() -> Any:
     try:
         import onnx
         import onnx.checker
+        import onnx.compose
         import onnx.helper
         import onnx.numpy_helper
         import onnx.shape_inference

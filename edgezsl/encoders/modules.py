@@ -34,14 +34,16 @@ def module_files(source: SourceModel, *, opset: int) -> dict[str, bytes]:
     """
     contract, text = source.contract, source.text
     pixels = torch.zeros(1, 3, *contract.size)
-    graph = module_graph(source.image_encoder, [pixels], inputs=[contract.input], output=contract.output, opset=opset)
+    graph = module_graph(
+        source.image_encoder, [pixels], inputs=[contract.input], outputs=[contract.output], opset=opset
+    )
     files = {IMAGE_ENCODER: graph}
     if text is not None:
         _check_tokenizer(text)
         ids = text.tokenize(_TWO_TEXTS[:1])
         with torch.no_grad():
             text.encoder(ids)  # what it refuses, the exporter would wrap into a refusal of its own
-        files[TEXT_ENCODER] = module_graph(text.encoder, [ids], inputs=[IDS], output=TEXT_EMBEDDING, opset=opset)
+        files[TEXT_ENCODER] = module_graph(text.encoder, [ids], inputs=[IDS], outputs=[TEXT_EMBEDDING], opset=opset)
         files[TOKENIZER] = text.tokenizer
     return files
 

@@ -28,7 +28,7 @@ _OUTPUT = "edgezsl.output"
 
 
 def module_graph(
-    module: nn.Module, examples: Sequence[Tensor], *, inputs: Sequence[str], output: str, opset: int
+    module: nn.Module, examples: Sequence[Tensor], *, inputs: Sequence[str], outputs: Sequence[str], opset: int
 ) -> bytes:
     """Return a module as an ONNX file for any number of rows, without metadata.
 
@@ -36,7 +36,7 @@ def module_graph(
         module: In evaluation mode.
         examples: What it takes, tensors of one row or more.
         inputs: The names of the graph's inputs.
-        output: The name of its output.
+        outputs: The names of its outputs.
         opset: 17 or 18.
 
     Raises:
@@ -46,58 +46,63 @@ def module_graph(
     export = _captured if opset >= CAPTURED_FROM else _traced
     try:
         with _quiet(), _plain_attention(), torch.no_grad():
-            data = export(module, tuple(examples), list(inputs), output, opset)
+            data = export(module, tuple(examples), list(inputs), list(outputs), opset)
     except (RuntimeError, ValueError, TypeError, torch.onnx.OnnxExporterError) as cause:
         reason = first_line(cause)
         raise ModelError(
-            f"PyTorch cannot export {output!r} to opset {opset} ({reason})",
+            f"PyTorch cannot export {outputs[0]!r} to opset {opset} ({reason})",
             code="not_exportable",
             hint=f"take a recipe of opset {17 if opset >= CAPTURED_FROM else 18}: another exporter makes that",
         ) from cause
-    model = load_graph(data, output)
+    model = load_graph(data, outputs[0])
     if opset_of(model) != opset:
         raise ModelError(
-            f"the exporter wrote opset {opset_of(model)} for {output!r}", code="bad_opset", expected=str(opset)
+            f"the exporter wrote opset {opset_of(model)} for {outputs[0]!r}", code="bad_opset", expected=str(opset)
         )
     return graph_bytes(stripped(model))
 
 
-def _traced(module: nn.Module, examples: tuple[Tensor, ...], inputs: list[str], output: str, opset: int) -> bytes:
+def _traced(
+    module: nn.Module, examples: tuple[Tensor, ...], inputs: list[str], outputs: list[str], opset: int
+) -> bytes:
     buffer = io.BytesIO()
     torch.onnx.export(
         module,
         examples,
         buffer,  # type: ignore[arg-type]  # its signature knows paths alone, its documentation files too
         input_names=inputs,
-        output_names=[output],
-        dynamic_axes={name: {0: "N"} for name in (*inputs, output)},
+        output_names=outputs,
+        dynamic_axes={name: {0: "N"} for name in (*inputs, *outputs)},
         opset_version=opset,
         dynamo=False,
     )
     return buffer.getvalue()
 
 
-def _captured(module: nn.Module, examples: tuple[Tensor, ...], inputs: list[str], output: str, opset: int) -> bytes:
+def _captured(
+    module: nn.Module, examples: tuple[Tensor, ...], inputs: list[str], outputs: list[str], opset: int
+) -> bytes:
     rows = torch.export.Dim("N", min=1, max=_MOST_ROWS)
     several = tuple(torch.cat([one, one]) if len(one) == 1 else one for one in examples)  # one row would be fixed
     program: Any = torch.onnx.export(
         module,
         several,
         input_names=inputs,
-        output_names=[_OUTPUT],
+        output_names=[f"{_OUTPUT}{number}" for number in range(len(outputs))],
         dynamic_shapes=tuple({0: rows} for _ in examples),
         opset_version=opset,
         dynamo=True,
         external_data=False,
         verbose=False,
     )
-    data: bytes = _with_output(program.model_proto, output).SerializeToString()
+    data: bytes = _with_outputs(program.model_proto, outputs).SerializeToString()
     return data
 
 
-def _with_output(model: Any, name: str) -> Any:
-    """Give the output its name. The exporter itself fails where a module inside is called like an output."""
-    names = {name: f"{name}.inside", _OUTPUT: name}
+def _with_outputs(model: Any, outputs: list[str]) -> Any:
+    """Give the outputs their names. The exporter itself fails where a module inside is called like an output."""
+    names = {name: f"{name}.inside" for name in outputs}
+    names |= {f"{_OUTPUT}{number}": name for number, name in enumerate(outputs)}
     for node in model.graph.node:
         node.input[:] = [names.get(one, one) for one in node.input]
         node.output[:] = [names.get(one, one) for one in node.output]

@@ -90,6 +90,26 @@ class ClassEmbedder:
             seen_penalty=manifest.seen_penalty if class_file.seen_penalty is None else class_file.seen_penalty,
         )
 
+    def semantics(self, class_file: ClassFile) -> NDArray[np.float32]:
+        """Return the unit semantic embeddings `(K, A)` of classes given by words: where texts are compared with texts.
+
+        Raises:
+            ClassFileError: When a class is given otherwise, or the bundle knows no word of one.
+            EngineError: When the text encoder fails.
+            MissingExtraError: When a package that the classes need is not installed.
+        """
+        self._check_kinds(class_file)
+        for entry in class_file.entries:
+            if entry.kind != "words":
+                raise ClassFileError(
+                    f"the class {shown(entry.name)} is given by {entry.kind}",
+                    code="kind_not_offered",
+                    where=entry.place,
+                    expected="words: a text is compared with texts",
+                    hint="describe the class in words",
+                )
+        return np.stack(self._semantic_vectors(class_file, list(class_file.entries)))
+
     def text_encoder(self) -> TextEncoder | TokenTable:
         """Return the bundle's text encoder or token table, loading it the first time.
 

@@ -66,9 +66,23 @@ class TokenTable:
             EngineError: When table and tokenizer do not fit.
             MissingExtraError: When the package tokenizers is not installed.
         """
-        file = str(bundle.folder / TOKEN_TABLE)
-        tensors = _tensors(bundle.read(TOKEN_TABLE), file)
         tokenizer = tokenizer_from(bundle.read(TOKENIZER), str(bundle.folder / TOKENIZER))
+        return cls.from_bytes(bundle.read(TOKEN_TABLE), tokenizer, file=str(bundle.folder / TOKEN_TABLE))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, tokenizer: Any, *, file: str) -> TokenTable:
+        """Return the token table in the bytes of its file.
+
+        Args:
+            data: The bytes.
+            tokenizer: A `tokenizers.Tokenizer`; it adds no special tokens.
+            file: What to call it in errors.
+
+        Raises:
+            BundleError: When it is damaged.
+            EngineError: When table and tokenizer do not fit.
+        """
+        tensors = _tensors(data, file)
         return cls(tokenizer, tensors["table"], tensors["weight"], tensors.get("scale"))
 
     def encode(self, texts: list[str]) -> NDArray[np.float32]:

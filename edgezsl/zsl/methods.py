@@ -7,22 +7,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from math import prod
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edgezsl.errors import InputError, shown
+from edgezsl.zsl.generative.named import final_classifier, mean_prototypes
 from edgezsl.zsl.semantic.bilinear import Bilinear
 from edgezsl.zsl.semantic.class_networks import ClassNetworkSchedule, ClassNormalized, Dem
+from edgezsl.zsl.semantic.latent import Latem
+from edgezsl.zsl.semantic.predictors import Conse, Dap, Sync
 from edgezsl.zsl.semantic.ridge import Eszsl, PrototypeRidge, Sae
 from edgezsl.zsl.space import Choices, LogRange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from edgezsl.zsl.method import Method
     from edgezsl.zsl.space import Settings, Space, Value
 
 Family = Literal["semantic", "generative", "graph", "few-shot"]
 Size = Literal["quick", "full"]
+FitEach: TypeAlias = "Callable[..., Iterator[Method]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class MethodEntry:
         quick: Settings of a short run, where they differ: reduced widths and epochs.
         full: Settings of a run of the size of the paper, where they differ.
         seeded: Whether it starts from random numbers, and takes the setting `seed`.
+        fit_each: Takes methods, `features`, `labels` and `semantics`; fits one after the other as `fit` does and yields it, so that
+            what does not depend on their settings is computed once. None where that is nothing.
     """
 
     name: str
@@ -46,6 +53,11 @@ class MethodEntry:
     quick: Mapping[str, Value] = field(default_factory=dict)
     full: Mapping[str, Value] = field(default_factory=dict)
     seeded: bool = False
+    fit_each: FitEach | None = None
+
+    def grid_size(self, given: Mapping[str, Value]) -> int:
+        """Return of how many points the grid is where some settings are given."""
+        return prod(len(space.grid()) for name, space in self.spaces.items() if name not in given)
 
     def make(self, settings: Settings, *, size: Size = "full", seed: int = 0) -> Method:
         """Return the method, not yet fitted.
@@ -73,11 +85,77 @@ def _network(kind: Callable[..., Method], *, scale: float | None = None, **setti
     return kind(schedule) if scale is None else kind(schedule, scale=scale)
 
 
+def _generative(
+    name: str,
+    space: dict[str, Space],
+    *,
+    quick: dict[str, Value],
+    full: dict[str, Value],
+    classifier: dict[str, Value],
+) -> tuple[MethodEntry, MethodEntry]:
+    """Return a generative model with both ends: the classifier of its paper, and means, which fold a new class in."""
+    quick = {"width": 256, "learning_rate": 1e-3, **quick}
+    return (
+        MethodEntry(
+            name,
+            "generative",
+            partial(final_classifier, name),
+            space,
+            quick={**quick, **classifier},
+            full={**full, **classifier},
+            seeded=True,
+        ),
+        MethodEntry(
+            f"{name}-mean", "generative", partial(mean_prototypes, name), space, quick=quick, full=full, seeded=True
+        ),
+    )
+
+
 _RATES = Choices((1e-4, 1e-3))
 _ENTRIES = (
-    MethodEntry("prototype-ridge", "semantic", PrototypeRidge, {"penalty": LogRange(1e-3, 1e3, 13)}),
-    MethodEntry("eszsl", "semantic", Eszsl, {"gamma": LogRange(1e-2, 1e3, 6), "lambda_": LogRange(1e-3, 1e2, 6)}),
-    MethodEntry("sae", "semantic", Sae, {"lambda_": LogRange(1e-3, 1e3, 13)}),
+    MethodEntry(
+        "prototype-ridge",
+        "semantic",
+        PrototypeRidge,
+        {"penalty": LogRange(1e-3, 1e3, 13)},
+        fit_each=PrototypeRidge.fit_each,
+    ),
+    MethodEntry(
+        "eszsl",
+        "semantic",
+        Eszsl,
+        {"gamma": LogRange(1e-2, 1e3, 6), "lambda_": LogRange(1e-3, 1e2, 6)},
+        fit_each=Eszsl.fit_each,
+    ),
+    MethodEntry("sae", "semantic", Sae, {"lambda_": LogRange(1e-3, 1e3, 13)}, fit_each=Sae.fit_each),
+    MethodEntry(
+        "conse",
+        "semantic",
+        Conse,
+        {"top": Choices((1, 5, 10, 100)), "penalty": LogRange(1e-6, 1e-3, 4), "centred": Choices((False, True))},
+        quick={"steps": 20},
+        full={"steps": 100},
+        fit_each=Conse.fit_each,
+    ),
+    MethodEntry("dap", "semantic", Dap, {"penalty": LogRange(1e-4, 1e-2, 3)}, quick={"steps": 6}, full={"steps": 30}),
+    MethodEntry(
+        "sync",
+        "semantic",
+        Sync,
+        {"penalty": LogRange(1e-4, 1e-1, 4), "bandwidth": LogRange(0.1, 10, 5)},
+        quick={"steps": 20},
+        full={"steps": 100},
+        fit_each=Sync.fit_each,
+    ),
+    MethodEntry(
+        "latem",
+        "semantic",
+        Latem,
+        {"maps": Choices((2, 4)), "margin": Choices((0.05, 0.2)), "learning_rate": LogRange(1e-3, 1e-2, 2)},
+        quick={"epochs": 5},
+        full={"epochs": 30},
+        seeded=True,
+    ),
     *(
         MethodEntry(
             name,
@@ -107,6 +185,34 @@ _ENTRIES = (
         quick={"width": 512, "epochs": 20},
         full={"width": 2048, "epochs": 50},
         seeded=True,
+    ),
+    *_generative(
+        "gan-zsl",
+        {"learning_rate": Choices((3e-4, 1e-3))},
+        quick={"epochs": 8},
+        full={"width": 4096, "epochs": 60},
+        classifier={"prior": 150.0},
+    ),
+    *_generative(
+        "f-clswgan",
+        {"classification": Choices((0.1, 1.0))},
+        quick={"epochs": 6, "critic_steps": 1},
+        full={"width": 4096, "epochs": 60, "critic_steps": 5, "learning_rate": 1e-4},
+        classifier={"prior": 150.0},
+    ),
+    *_generative(
+        "cada-vae",
+        {"divergence": Choices((0.05, 0.25))},
+        quick={"epochs": 12, "learning_rate": 3e-3},
+        full={"width": 1560, "epochs": 100, "learning_rate": 1.5e-4},
+        classifier={"prior": 15.0, "classifier_rate": 1e-2},
+    ),
+    *_generative(
+        "f-vaegan",
+        {"adversary": Choices((3.0, 10.0))},
+        quick={"epochs": 5, "critic_steps": 1, "noise": 128},
+        full={"width": 4096, "epochs": 60, "critic_steps": 5, "noise": 128, "learning_rate": 1e-4},
+        classifier={"prior": 55.0},
     ),
 )
 METHODS: Mapping[str, MethodEntry] = {entry.name: entry for entry in _ENTRIES}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from itertools import tee
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgezsl.data.feature_set import FeatureSet
-    from edgezsl.zsl.method import Method
-    from edgezsl.zsl.methods import MethodEntry, Size
+    from edgezsl.zsl.method import Method, Rows
+    from edgezsl.zsl.methods import FitEach, MethodEntry, Size
     from edgezsl.zsl.space import Settings
 
 HELD_SHARE = 0.2  # of the rows of each class that the seen penalty is found on
@@ -61,21 +62,37 @@ def validation_accuracy(method: Method, data: FeatureSet, *, part: str = "val") 
 
 
 def trials(
-    make: Callable[[Settings], Method], candidates: Iterable[Settings], data: FeatureSet, *, part: str = "val"
+    make: Callable[[Settings], Method],
+    candidates: Iterable[Settings],
+    data: FeatureSet,
+    *,
+    part: str = "val",
+    fit_each: FitEach | None = None,
 ) -> Iterator[Trial]:
     """Yield what each candidate reaches on classes that are held back.
 
     Args:
         make: Returns a method, not yet fitted, with settings.
-        candidates: The settings to try.
+        candidates: The settings to try; the next is asked for when the last was tried.
         data: The feature set.
         part: Whose rows choose.
+        fit_each: Fits what `make` returns, for less than one by one (`MethodEntry.fit_each`); None: one by one.
 
     Raises:
         InputError: When `part` holds rows that are judged.
     """
-    for settings in candidates:
-        yield Trial(settings, validation_accuracy(make(settings), data, part=part))
+    features, labels = rows_to_choose_by(data, part)
+    asked, made = tee(candidates)
+    fitted = (fit_each or _one_by_one)(map(make, made), *data.of("train"), data.semantics)
+    for method, settings in zip(fitted, asked, strict=True):
+        yield Trial(settings, accuracy(method, features, labels, data.semantics))
+
+
+def _one_by_one(
+    methods: Iterable[Method], features: Rows, labels: NDArray[np.integer], semantics: Rows
+) -> Iterator[Method]:
+    for method in methods:
+        yield method.fit(features, labels, semantics)
 
 
 def rows_to_choose_by(data: FeatureSet, part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -171,7 +188,8 @@ def fit_chosen(
         return entry.make(chosen, size=size, seed=seed)
 
     tried = []
-    for trial in trials(make, ({**given, **chosen} for chosen in grid_of(open_spaces)), data):
+    candidates = ({**given, **chosen} for chosen in grid_of(open_spaces))
+    for trial in trials(make, candidates, data, fit_each=entry.fit_each):
         tried.append(trial)
         yield trial
     best = max(tried, key=lambda trial: trial.val_t1)
@@ -180,6 +198,18 @@ def fit_chosen(
     method = make(best.settings)
     method.fit(*data.of("trainval"), data.semantics)
     yield Chosen(method, best.settings, best.val_t1, gamma, time.perf_counter() - start)
+
+
+def penalty_in_scores(method: Method, data: FeatureSet, gamma: float) -> float:
+    """Return a seen penalty in the units of a fitted method's scores: what a model stores.
+
+    Args:
+        method: Fitted on the rows of `trainval`.
+        data: The feature set.
+        gamma: In units of σ, from `seen_penalty`.
+    """
+    scores = class_scores(method, data.of("trainval")[0], data.semantics[data.classes("trainval")])
+    return gamma * float(scores.std())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgezsl.cli.app import app
 from edgezsl.pack import PackHeader
 from tests.factories import colour_frame, write_small_bundle
 from tests.processes import child_pids
@@ -64,7 +65,7 @@ def test_version_is_printed():
     assert done.stdout.startswith("edgezsl 0.")
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "embed", "check", "inspect", "doctor", "devices", "bench"])
+@pytest.mark.parametrize("command", [one.name for one in app.registered_commands])
 def test_every_command_has_help(command):
     done = edgezsl(command, "--help")
     assert done.returncode == 0

@@ -40,7 +40,9 @@ bounds: {cosine_mean: 0, centred_mean: 1.0, top1_agreement: 0.95}
 """
 PROGRAM = """
 import sys, numpy, onnxruntime
-session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+options = onnxruntime.SessionOptions()
+options.add_session_config_entry("session.x64quantprecision", "1")  # as edgezsl.runtime.onnx_engine opens every file
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 numpy.save(sys.argv[3], session.run(None, {session.get_inputs()[0].name: numpy.load(sys.argv[2])})[0])
 print(onnxruntime.__version__)
 """

@@ -127,3 +127,26 @@ def test_given_settings_are_tried_alone():
     *tried, found = fit_chosen(method_named("sae"), feature_set(), size="quick", settings={"lambda_": 2.0})
     assert [trial.settings for trial in tried] == [{"lambda_": 2.0}]
     assert found.settings == {"lambda_": 2.0}
+
+
+@pytest.mark.parametrize("name", [name for name, entry in METHODS.items() if entry.fit_each is not None])
+def test_a_grid_that_is_fitted_together_reaches_what_each_of_its_points_does(name):
+    data, entry = feature_set(), method_named(name)
+    candidates = list(grid_of(entry.spaces))[::3]
+    together = list(trials(entry.make, candidates, data, fit_each=entry.fit_each))
+    assert [trial.settings for trial in together] == candidates
+    assert together == list(trials(entry.make, candidates, data))
+
+
+def test_the_next_candidate_is_asked_for_when_the_last_was_tried():
+    """A search may look at what was reached before it says what to try."""
+    entry, asked = method_named("eszsl"), []
+
+    def candidates():
+        for gamma in (0.1, 1.0, 10.0):
+            asked.append(gamma)
+            yield {"gamma": gamma}
+
+    for number, trial in enumerate(trials(entry.make, candidates(), feature_set(), fit_each=entry.fit_each), 1):
+        assert asked == [0.1, 1.0, 10.0][:number]
+        assert trial.settings == {"gamma": asked[-1]}

@@ -1,4 +1,7 @@
-"""Methods with a closed form: ridge regression of class means, and ESZSL."""
+"""Methods with a closed form: ridge regression of class means, ESZSL, and the semantic autoencoder.
+
+A grid over their penalties is one decomposition, and one product of matrices for each point: `fit_each`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from edgezsl.zsl.kernel import unit
 from edgezsl.zsl.method import class_means
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from numpy.typing import NDArray
 
     from edgezsl.zsl.method import Rows
@@ -38,13 +43,22 @@ class PrototypeRidge:
 
     def fit(self, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> PrototypeRidge:
         """Learn from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`."""
+        return next(self.fit_each([self], features, labels, semantics))
+
+    @staticmethod
+    def fit_each(
+        methods: Iterable[PrototypeRidge], features: Rows, labels: NDArray[np.integer], semantics: Rows
+    ) -> Iterator[PrototypeRidge]:
+        """Fit one after the other as `fit` does, and yield it; what does not depend on the penalty is computed once."""
         classes, means = class_means(unit(features), labels)
         described = unit(semantics[classes].astype(np.float64))
-        self.feature_mean_, self.semantic_mean_ = means.mean(axis=0), described.mean(axis=0)
-        centred = described - self.semantic_mean_
-        kernel = centred @ centred.T + self.penalty * np.eye(len(classes))
-        self.weights_ = centred.T @ np.linalg.solve(kernel, means - self.feature_mean_)
-        return self
+        feature_mean, semantic_mean = means.mean(axis=0), described.mean(axis=0)
+        centred, targets = described - semantic_mean, means - feature_mean
+        kernel = centred @ centred.T
+        for method in methods:
+            method.feature_mean_, method.semantic_mean_ = feature_mean, semantic_mean
+            method.weights_ = centred.T @ np.linalg.solve(kernel + method.penalty * np.eye(len(classes)), targets)
+            yield method
 
     def embed(self, features: Rows) -> Rows:
         """Return unit embeddings `(N, F)`: features at length 1, less the mean of seen classes."""
@@ -76,17 +90,21 @@ class Eszsl:
 
     def fit(self, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> Eszsl:
         """Learn from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`."""
-        images = self.embed(features)
-        classes, rows = np.unique(labels, return_inverse=True)
-        described = unit(semantics[classes].astype(np.float64))
-        # X^T Y, without the N x K matrix of signs: twice the sum of a class's rows, less the sum of all.
-        sums = np.zeros((len(classes), images.shape[1]))
-        np.add.at(sums, rows, images)
-        signs = (2 * sums - images.sum(axis=0)).T
-        left = np.linalg.solve(images.T @ images + self.gamma * np.eye(images.shape[1]), signs @ described)
-        right = described.T @ described + self.lambda_ * np.eye(described.shape[1])
-        self.weights_ = np.linalg.solve(right, left.T).T
-        return self
+        return next(self.fit_each([self], features, labels, semantics))
+
+    @staticmethod
+    def fit_each(
+        methods: Iterable[Eszsl], features: Rows, labels: NDArray[np.integer], semantics: Rows
+    ) -> Iterator[Eszsl]:
+        """Fit one after the other as `fit` does, and yield it; what does not depend on γ and λ is computed once."""
+        known: dict[bool, _EszslProducts] = {}
+        for method in methods:
+            if method.normalized not in known:
+                known[method.normalized] = _EszslProducts.of(method.embed(features), labels, semantics)
+            products = known[method.normalized]
+            spread = np.outer(products.values + method.gamma, products.squares + method.lambda_)
+            method.weights_ = products.directions @ (products.core / spread) @ products.axes
+            yield method
 
     def embed(self, features: Rows) -> Rows:
         """Return the features, at length 1 where they are normalised."""
@@ -95,6 +113,38 @@ class Eszsl:
     def prototypes(self, semantics: Rows) -> tuple[Rows, Rows]:
         """Return `W s (K, F)`; no bias."""
         return unit(semantics) @ self.weights_.T, np.zeros(len(semantics))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _EszslProducts:
+    """What is fitted, in the axes of both sides: `XᵀX = U diag(values) Uᵀ` and, where classes reach, `SᵀS = Vᵀ diag(squares) V`.
+
+    Attributes:
+        values: `(F,)`.
+        directions: U `(F, F)`.
+        squares: `(R,)`, R being the smaller one of the numbers of classes and of attributes.
+        axes: V `(R, A)`.
+        core: `Uᵀ XᵀYS Vᵀ (F, R)`.
+    """
+
+    values: Rows
+    directions: Rows
+    squares: Rows
+    axes: Rows
+    core: Rows
+
+    @classmethod
+    def of(cls, images: Rows, labels: NDArray[np.integer], semantics: Rows) -> _EszslProducts:
+        classes, rows = np.unique(labels, return_inverse=True)
+        described = unit(semantics[classes].astype(np.float64))
+        # X^T Y, without the N x K matrix of signs: twice the sum of a class's rows, less the sum of all.
+        sums = np.zeros((len(classes), images.shape[1]))
+        np.add.at(sums, rows, images)
+        signs = (2 * sums - images.sum(axis=0)).T
+        values, directions = np.linalg.eigh(images.T @ images)
+        left, lengths, axes = np.linalg.svd(described, full_matrices=False)
+        core = directions.T @ signs @ (left * lengths)
+        return cls(np.maximum(values, 0), directions, np.square(lengths), axes, core)
 
 
 @dataclass(slots=True, eq=False)
@@ -115,16 +165,23 @@ class Sae:
 
     def fit(self, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> Sae:
         """Learn from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`."""
+        return next(self.fit_each([self], features, labels, semantics))
+
+    @staticmethod
+    def fit_each(methods: Iterable[Sae], features: Rows, labels: NDArray[np.integer], semantics: Rows) -> Iterator[Sae]:
+        """Fit one after the other as `fit` does, and yield it; what does not depend on λ is computed once."""
         images, described = unit(features.astype(np.float64)), unit(semantics.astype(np.float64))
         classes, counts = np.unique(labels, return_counts=True)
         sums = class_means(images, labels)[1] * counts[:, None]
-        known = described[classes]
-        values, vectors = np.linalg.eigh(known.T @ (counts[:, None] * known))
-        spread, directions = np.linalg.eigh(self.lambda_ * images.T @ images)
-        right = (1 + self.lambda_) * vectors.T @ (known.T @ sums) @ directions
-        apart = np.maximum(values[:, None] + spread, np.finfo(np.float64).eps * (values.max() + spread.max()))
-        self.weights_ = vectors @ (right / apart) @ directions.T
-        return self
+        known = np.sqrt(counts)[:, None] * described[classes]
+        left, lengths, axes = np.linalg.svd(known, full_matrices=False)  # S Sᵀ where descriptions reach
+        values, (spread, directions) = np.square(lengths), np.linalg.eigh(images.T @ images)
+        right = (left * lengths).T @ (sums / np.sqrt(counts)[:, None]) @ directions
+        for method in methods:
+            apart = values[:, None] + method.lambda_ * spread
+            least = np.finfo(np.float64).eps * (values.max() + method.lambda_ * spread.max())
+            method.weights_ = axes.T @ ((1 + method.lambda_) * right / np.maximum(apart, least) @ directions.T)
+            yield method
 
     def embed(self, features: Rows) -> Rows:
         """Return unit embeddings `(N, A)`: `W x`."""

@@ -44,6 +44,16 @@ def test_the_best_score_of_the_embedding_model_is_that_of_the_nearest_prediction
     np.testing.assert_allclose(2 * (folded - folded[:, :1]), squared[:, :1] - squared, atol=1e-6)
 
 
+def test_the_fold_of_a_class_normalised_network_is_the_cosine_with_its_answer():
+    features, labels, semantics = positive_world()
+    method = ClassNormalized(QUICK).fit(features, labels, semantics)
+    described = torch.from_numpy(unit(semantics[5:6]).astype(np.float32))
+    with torch.no_grad():
+        answer = method.network_(described)[0].numpy()
+    expected = features[3] @ answer / np.linalg.norm(features[3]) / np.linalg.norm(answer)
+    assert class_scores(method, features, semantics)[3, 5] == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_class_normalised_network_standardises_over_seen_classes():
     features, labels, semantics = positive_world()
     seen = labels < SEEN

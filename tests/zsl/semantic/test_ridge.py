@@ -62,6 +62,62 @@ def test_the_autoencoder_is_the_minimum_of_its_loss():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_the_autoencoder_of_more_attributes_than_classes_is_the_shortest_solution():
+    """Where no description reaches, W is nothing: the dense system has that solution, too."""
+    features, labels, _ = world()
+    semantics = np.random.RandomState(1).normal(size=(SEEN + UNSEEN, 40))
+    found = Sae(0.5).fit(features, labels, semantics).weights_
+    X, S = unit(features).T, unit(semantics)[labels].T
+    np.testing.assert_allclose(S @ S.T @ found + 0.5 * found @ X @ X.T, 1.5 * S @ X.T, atol=1e-9)
+    reached = np.linalg.svd(semantics)[2]
+    np.testing.assert_allclose(reached[SEEN + UNSEEN :] @ found, 0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (PrototypeRidge, [{"penalty": 0.1}, {"penalty": 10.0}]),
+        (Eszsl, [{"gamma": 0.1}, {"gamma": 10.0, "normalized": False}, {"gamma": 10.0, "lambda_": 0.3}]),
+        (Sae, [{"lambda_": 0.1}, {"lambda_": 10.0}]),
+    ],
+)
+def test_methods_that_are_fitted_together_are_those_fitted_alone(kind, settings):
+    features, labels, semantics = world()
+    together = list(kind.fit_each((kind(**one) for one in settings), features, labels, semantics))
+    for one, method in zip(settings, together, strict=True):
+        alone = kind(**one).fit(features, labels, semantics)
+        np.testing.assert_array_equal(method.weights_, alone.weights_)
+
+
+def test_the_fold_of_the_prototype_ridge_is_the_cosine_with_the_predicted_mean():
+    features, labels, semantics = world()
+    seen = labels < SEEN
+    method = PrototypeRidge(0.4).fit(features[seen], labels[seen], semantics)
+    means = np.array([unit(features)[labels == one].mean(axis=0) for one in range(SEEN)])
+    described = unit(semantics)
+    kernel = (described[:SEEN] - described[:SEEN].mean(axis=0)) @ (described - described[:SEEN].mean(axis=0)).T
+    predicted = kernel.T @ np.linalg.inv(kernel[:, :SEEN] + 0.4 * np.eye(SEEN)) @ (means - means.mean(axis=0))
+    for row, one in ((3, 0), (250, 14)):
+        image = features[row] / np.linalg.norm(features[row]) - means.mean(axis=0)
+        cosine = image @ predicted[one] / np.linalg.norm(image) / np.linalg.norm(predicted[one])
+        assert class_scores(method, features[row : row + 1], semantics)[0, one] == pytest.approx(cosine)
+
+
+def test_the_fold_of_eszsl_is_its_compatibility():
+    features, labels, semantics = world()
+    method = Eszsl().fit(features, labels, semantics)
+    expected = features[3] / np.linalg.norm(features[3]) @ method.weights_ @ semantics[5] / np.linalg.norm(semantics[5])
+    assert class_scores(method, features, semantics)[3, 5] == pytest.approx(expected)
+
+
+def test_the_fold_of_the_autoencoder_is_the_cosine_of_its_projection():
+    features, labels, semantics = world()
+    method = Sae(0.5).fit(features, labels, semantics)
+    projected = method.weights_ @ features[3]
+    expected = projected @ semantics[5] / np.linalg.norm(projected) / np.linalg.norm(semantics[5])
+    assert class_scores(method, features, semantics)[3, 5] == pytest.approx(expected)
+
+
 def test_the_dual_form_of_the_ridge_is_the_primal_one():
     features, labels, semantics = world()
     method = PrototypeRidge(0.4).fit(features, labels, semantics)

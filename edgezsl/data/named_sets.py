@@ -1,0 +1,68 @@
+"""A feature set by what a person types: the name of a benchmark set, or a file of their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgezsl.data.benchmark_sets import awa1, cub50, flo, tinyimagenet
+from edgezsl.data.feature_set import read_feature_set
+from edgezsl.errors import InputError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from edgezsl.data.feature_set import FeatureSet
+
+SPLITS = 5  # of Tiny-ImageNet's classes
+SUFFIX = ".npz"
+_SETS: Mapping[str, Callable[[Path], FeatureSet]] = {
+    "flo": flo,
+    "cub50": cub50,
+    "cub50:attributes": partial(cub50, semantics="attributes"),
+    "awa1": awa1,
+    "awa1:proposed": partial(awa1, split="proposed"),
+    **{f"tinyimagenet:{seed}": partial(tinyimagenet, seed=seed) for seed in range(SPLITS)},
+}
+
+
+def feature_set_named(text: str, folder: Path | None) -> FeatureSet:
+    """Return one feature set.
+
+    Args:
+        text: The path of a generic `.npz`, or `flo`, `cub50`, `cub50:attributes`, `awa1`, `awa1:proposed` or
+            `tinyimagenet:N` with the number of a split; `tinyimagenet` alone is its first split.
+        folder: The folder of the reference data; a file needs none.
+
+    Raises:
+        InputError: When there is no such set or file, or no folder.
+    """
+    if text.endswith(SUFFIX):
+        return read_feature_set(Path(text))
+    name = f"{text}:0" if text == "tinyimagenet" else text
+    if name not in _SETS:
+        expected = f"one of {', '.join(_SETS)}, or a file FILE{SUFFIX}"
+        raise InputError(f"there is no feature set {shown(text)}", code="unknown_data", expected=expected)
+    if folder is None:
+        message = f"{shown(text)} is a set of the reference data, and its folder is not known"
+        raise InputError(message, code="no_folder", hint="set EDGEZSL_DATA to the folder of the reference data")
+    return _SETS[name](folder)
+
+
+def splits_named(text: str, folder: Path | None) -> tuple[FeatureSet, ...]:
+    """Return every split of a feature set: five of `tinyimagenet`, which share their features, else one.
+
+    Args:
+        text: As of `feature_set_named`.
+        folder: The folder of the reference data; a file needs none.
+
+    Raises:
+        InputError: When there is no such set or file, or no folder.
+    """
+    if text != "tinyimagenet":
+        return (feature_set_named(text, folder),)
+    first = feature_set_named("tinyimagenet:0", folder)
+    others = (feature_set_named(f"tinyimagenet:{seed}", folder) for seed in range(1, SPLITS))
+    return (first, *(replace(one, features=first.features) for one in others))

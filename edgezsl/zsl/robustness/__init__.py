@@ -1,0 +1,1 @@
+"""Attacks on what a device runs, and heads that are trained against them."""

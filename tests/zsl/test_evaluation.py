@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgezsl.errors import InputError
+from edgezsl.evaluate.evaluation import Evaluation, EvaluationStep
+from edgezsl.zsl.evaluation import evaluate_method
+from edgezsl.zsl.method import accuracy
+from edgezsl.zsl.methods import method_named
+from edgezsl.zsl.selection import Chosen, fit_chosen, judge
+from tests.zsl.worlds import feature_set
+
+
+def evaluated(name="prototype-ridge", data=None, **options):
+    *steps, found = evaluate_method(method_named(name), data or feature_set(), size="quick", **options)
+    assert isinstance(found, Evaluation)
+    assert all(isinstance(step, EvaluationStep) and 0 <= step.done <= step.total for step in steps)
+    return found, steps
+
+
+def test_the_figures_are_those_of_the_protocol():
+    data = feature_set()
+    found, _ = evaluated(data=data, questions=False)
+    chosen = next(
+        one for one in fit_chosen(method_named("prototype-ridge"), data, size="quick") if isinstance(one, Chosen)
+    )
+    wanted = judge(chosen.method, data, gamma=chosen.gamma)
+    assert found.figures.top[1] == pytest.approx(wanted.t1)
+    curve = found.seen_unseen.curve
+    assert curve.at(0.0) == pytest.approx((wanted.u, wanted.s, wanted.h))
+    assert curve.at(found.seen_unseen.penalty)[2] == pytest.approx(wanted.h_calibrated)
+    assert curve.area() == pytest.approx(wanted.ausuc)
+    assert found.runs["H with γ"] == pytest.approx([100 * wanted.h_calibrated])
+    assert found.questions is None
+
+
+def test_temperature_threshold_and_penalty_know_nothing_of_what_is_judged():
+    data = feature_set()
+    val = np.setdiff1d(data.rows["val"], data.rows["test_seen"])
+    train = np.setdiff1d(data.rows["train"], data.rows["test_seen"])
+    data = replace(data, rows={**data.rows, "val": val, "train": train})
+    ruined = data.features.copy()
+    judged = np.concatenate([data.rows["test_seen"], data.rows["test_unseen"]])
+    ruined[judged] = np.random.default_rng(0).normal(size=(len(judged), ruined.shape[1]))
+    clean, other = (
+        evaluated(data=one, questions=False)[0] for one in (data, replace(data, features=ruined.astype(np.float32)))
+    )
+    assert clean.temperature.temperature == other.temperature.temperature
+    assert clean.rejection.threshold == other.rejection.threshold
+    assert clean.seen_unseen.penalty == other.seen_unseen.penalty
+    assert clean.figures.top[1] > other.figures.top[1]
+
+
+def test_a_temperature_of_validation_classes_makes_probabilities_of_unseen_classes_too():
+    found, _ = evaluated(questions=False)
+    before, after = (one.ece for one in found.temperature.reliability)
+    assert after < before
+    assert found.temperature.nll[1] < found.temperature.nll[0]
+
+
+def test_half_of_the_unseen_classes_are_left_out_to_be_rejected():
+    found, _ = evaluated(data=feature_set(noise=0.2), questions=False)
+    assert len(found.rejection.left_out) == 3
+    assert len(found.rejection.inside) == len(found.rejection.outside)
+    inside, outside = found.rejection.passing
+    assert inside > outside
+
+
+def test_the_hard_questions_are_asked_and_all_classes_and_images_give_the_figure_itself():
+    data = feature_set()
+    found, steps = evaluated(data=data)
+    growth = found.questions.growth
+    whole = {kind: max(one.count for one in growth if one.kind == kind) for kind in ("classes", "images")}
+    assert whole == {"classes": 14, "images": 15}
+    for one in growth:
+        if one.count == whole[one.kind]:
+            assert one.accuracy == pytest.approx(found.figures.top[1])
+    few = [one.accuracy for one in growth if one.kind == "classes" and one.count == 2]
+    assert np.mean(few) < found.figures.top[1]
+    assert found.questions.gap.correlation.low > 0
+    assert set(found.questions.nearness.nearest) <= set(data.class_names[:14])
+    assert steps[-1].step == "fitting a temperature and a threshold"
+
+
+def test_every_seed_is_a_run_with_the_settings_of_the_first():
+    options = {"questions": False, "settings": {"margin": 0.2, "learning_rate": 0.01, "epochs": 3}}
+    found, _ = evaluated("ale", seeds=(3, 4), **options)
+    assert len(found.runs["T1"]) == 2
+    alone, _ = evaluated("ale", seeds=(3,), **options)
+    assert alone.runs["T1"] == found.runs["T1"][:1]
+    assert alone.figures.top == found.figures.top
+    once, _ = evaluated("eszsl", seeds=(3, 4), questions=False)
+    assert len(once.runs["T1"]) == 1
+
+
+def test_given_settings_are_taken():
+    data = feature_set()
+    found, _ = evaluated(data=data, settings={"penalty": 3.0}, questions=False)
+    assert found.facts["settings"].startswith("penalty 3;")
+    method = method_named("prototype-ridge").make({"penalty": 3.0}).fit(*data.of("trainval"), data.semantics)
+    assert found.figures.top[1] == pytest.approx(accuracy(method, *data.of("test_unseen"), data.semantics))
+
+
+def test_without_rows_of_seen_classes_there_is_no_curve():
+    data = feature_set()
+    rows = {**data.rows, "test_seen": np.array([], np.int64)}
+    found, _ = evaluated(data=replace(data, rows=rows), questions=False)
+    assert found.seen_unseen is None
+    assert "U" not in found.runs
+
+
+def test_a_set_without_unseen_rows_is_refused():
+    data = feature_set()
+    rows = {**data.rows, "test_unseen": np.array([], np.int64)}
+    with pytest.raises(InputError, match="nothing to judge by") as caught:
+        evaluated(data=replace(data, rows=rows))
+    assert "test_unseen" in caught.value.expected
