@@ -50,7 +50,7 @@ from edgezsl.zsl.meta.convnet import ConvEncoder
 from edgezsl.zsl.meta.prototypical import ProtoNetSchedule, fit_prototypical, rows_of_examples
 from edgezsl.zsl.method import class_scores
 from edgezsl.zsl.methods import method_named
-from edgezsl.zsl.selection import Chosen
+from edgezsl.zsl.selection import Chosen, SeenPenalty
 from edgezsl.zsl.sides import sides_of
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def check_method(
     method.fit(*data.of("trainval"), data.semantics)
     sides = sides_of(method)
     files = method_files(base, sides, width=data.semantics.shape[1], words=False)
-    chosen = Chosen(method, {}, 0.0, 0.0, 0.0)
+    chosen = Chosen(method, {}, 0.0, SeenPenalty(0.0, 0.0, 0.0), 0.0)
     facts = method_facts(base, data, chosen, sides=sides, method=name, files=files, seed=0)
     bundle = exported(Model.write(folder / name, facts, files), folder / f"{name}-bundle")
     unseen = data.classes("test_unseen")

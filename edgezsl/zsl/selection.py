@@ -113,8 +113,23 @@ def rows_to_choose_by(data: FeatureSet, part: str) -> tuple[NDArray[np.float32],
     return data.of(part)
 
 
-def seen_penalty(method: Method, data: FeatureSet, *, part: str = "val") -> float:
-    """Return γ in units of σ: the penalty of the best harmonic mean over rows of training classes that are held back, and `part`.
+@dataclass(frozen=True, slots=True)
+class SeenPenalty:
+    """What rows of training classes that are held back, beside validation classes, say of a seen penalty.
+
+    Attributes:
+        gamma: γ in units of σ: the penalty of the best harmonic mean.
+        val_h: That harmonic mean, in [0, 1].
+        val_h_without: The harmonic mean without a penalty.
+    """
+
+    gamma: float
+    val_h: float
+    val_h_without: float
+
+
+def seen_penalty(method: Method, data: FeatureSet, *, part: str = "val") -> SeenPenalty:
+    """Return the penalty of the best harmonic mean over rows of training classes that are held back, and `part`.
 
     Rows that seen classes are judged on are neither fitted nor chosen by.
 
@@ -138,7 +153,8 @@ def seen_penalty(method: Method, data: FeatureSet, *, part: str = "val") -> floa
     seen = np.isin(classes, data.classes("train"))
     scores = class_scores(method, features, data.semantics[classes])
     curve = SeenUnseenCurve.of(scores, np.searchsorted(classes, labels), seen)
-    return curve.best()[0] / float(scores[: len(held), seen].std())
+    penalty, best = curve.best()
+    return SeenPenalty(penalty / float(scores[: len(held), seen].std()), best, curve.at(0.0)[2])
 
 
 def _held_rows(rows: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -158,15 +174,20 @@ class Chosen:
         method: Fitted on the rows of `trainval`.
         settings: What was chosen.
         val_t1: T1 on the validation classes, in [0, 1], fitted on the training classes.
-        gamma: The seen penalty in units of σ.
+        seen_penalty: What was found on rows of training classes that are held back.
         train_s: Seconds that the last fit took.
     """
 
     method: Method
     settings: Settings
     val_t1: float
-    gamma: float
+    seen_penalty: SeenPenalty
     train_s: float
+
+    @property
+    def gamma(self) -> float:
+        """The seen penalty in units of σ."""
+        return self.seen_penalty.gamma
 
 
 def fit_chosen(
@@ -193,11 +214,11 @@ def fit_chosen(
         tried.append(trial)
         yield trial
     best = max(tried, key=lambda trial: trial.val_t1)
-    gamma = seen_penalty(make(best.settings), data)
+    penalty = seen_penalty(make(best.settings), data)
     start = time.perf_counter()
     method = make(best.settings)
     method.fit(*data.of("trainval"), data.semantics)
-    yield Chosen(method, best.settings, best.val_t1, gamma, time.perf_counter() - start)
+    yield Chosen(method, best.settings, best.val_t1, penalty, time.perf_counter() - start)
 
 
 def penalty_in_scores(method: Method, data: FeatureSet, gamma: float) -> float:
@@ -206,7 +227,7 @@ def penalty_in_scores(method: Method, data: FeatureSet, gamma: float) -> float:
     Args:
         method: Fitted on the rows of `trainval`.
         data: The feature set.
-        gamma: In units of σ, from `seen_penalty`.
+        gamma: In units of σ.
     """
     scores = class_scores(method, data.of("trainval")[0], data.semantics[data.classes("trainval")])
     return gamma * float(scores.std())
@@ -245,7 +266,7 @@ def judge(method: Method, data: FeatureSet, *, gamma: float | None = None) -> Ju
     Args:
         method: Fitted.
         data: The feature set.
-        gamma: The seen penalty in units of σ, from `seen_penalty`.
+        gamma: The seen penalty in units of σ.
     """
     unseen_features, unseen_labels = data.of("test_unseen")
     found = Judgement(accuracy(method, unseen_features, unseen_labels, data.semantics))

@@ -78,7 +78,7 @@ def test_each_member_sees_its_own_encoder_and_its_own_descriptions():
 def test_a_fused_method_is_judged_and_calibrated_like_any_other():
     data = feature_set(noise=0.3)
     method = WeightedFusion(members()[:2], (0.5, 0.5))
-    gamma = seen_penalty(method, data)
+    gamma = seen_penalty(method, data).gamma
     found = judge(method.fit(*data.of("trainval"), data.semantics), data, gamma=gamma)
     assert found.t1 > 0.4, "chance is a sixth"
     assert found.h < found.h_calibrated <= found.h_oracle
