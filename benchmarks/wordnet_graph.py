@@ -48,8 +48,8 @@ MARGIN = 5.0  # points that a network must be ahead of it, in the mean
 UNSEEN = "unseen to the head only"
 RANDOM_WIDTH = 384
 METHODS: tuple[KnowledgeMethod, ...] = ("gcnz", "dgp")
-# What `--choose` found best, of the candidates below: schedule and, for all alike, that a row has a bias. Widths of the papers (2048)
-# are no better there.
+# By `--choose`, rows with a bias, the mean of both texts: within a point of the best of the candidates below. The width of the papers,
+# 2048, is no better there for DGP, and too slow on two cores for GCNZ.
 CHOSEN: dict[KnowledgeMethod, NodeSchedule] = {
     "gcnz": NodeSchedule(hidden=(256, 256, 256), steps=45, learning_rate=5e-3),
     "dgp": NodeSchedule(hidden=(512,), steps=45, learning_rate=5e-3),
