@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -362,6 +363,7 @@ def main() -> int:
     report_attacks(report, shipped, few)
     report_ensembles(report, shipped, robust, few)
     report_device(report, judged, classes, shipped, few)
+    report.add("processor time of it", time.process_time() / 60, "min")
     return report.finish(options.json)
 
 
