@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edgezsl.errors import InputError, shown
 from edgezsl.zsl.generative.named import final_classifier, mean_prototypes
+from edgezsl.zsl.robustness.head import robust_head
 from edgezsl.zsl.semantic.bilinear import Bilinear
 from edgezsl.zsl.semantic.class_networks import ClassNetworkSchedule, ClassNormalized, Dem
 from edgezsl.zsl.semantic.latent import Latem
@@ -213,6 +214,15 @@ _ENTRIES = (
         quick={"epochs": 5, "critic_steps": 1, "noise": 128},
         full={"width": 4096, "epochs": 60, "critic_steps": 5, "noise": 128, "learning_rate": 1e-4},
         classifier={"prior": 55.0},
+    ),
+    MethodEntry(
+        "robust-head",
+        "semantic",
+        robust_head,
+        {"penalty": LogRange(1e-3, 1, 4), "reach": Choices((0.0, 0.3))},
+        quick={"steps": 60, "attack_steps": 1, "dropout": 0.5, "l1": 100.0},
+        full={"steps": 200, "dropout": 0.5, "l1": 100.0},
+        seeded=True,
     ),
 )
 METHODS: Mapping[str, MethodEntry] = {entry.name: entry for entry in _ENTRIES}

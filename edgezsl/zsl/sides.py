@@ -17,6 +17,7 @@ from torch.nn import functional
 from edgezsl.errors import ModelError
 from edgezsl.zsl.fusion import WeightedFusion
 from edgezsl.zsl.generative.ends import MeanPrototypes
+from edgezsl.zsl.robustness.head import RobustHead
 from edgezsl.zsl.semantic.bilinear import Bilinear
 from edgezsl.zsl.semantic.class_networks import ClassNormalized, Dem
 from edgezsl.zsl.semantic.predictors import Conse, Dap, Sync
@@ -312,6 +313,12 @@ def _(method: MeanPrototypes) -> Sides:
     if method.nearness == "cosine":
         return Sides(nn.Sequential(embedder, Unit()), nn.Sequential(classes, Unit()), "cosine")
     return Sides(embedder, nn.Sequential(classes, Nearest()), "dot", biased=True)
+
+
+@sides_of.register
+def _(method: RobustHead) -> Sides:
+    inner = sides_of(method.inner)
+    return Sides(nn.Sequential(inner.image, method.head_), inner.classes, inner.similarity, biased=inner.biased)
 
 
 def _tensor(values: Rows) -> Tensor:
