@@ -1,6 +1,6 @@
 """How well does every zero-shot method do, on every benchmark, by one protocol?
 
-    python benchmarks/zsl_table.py --folder $EDGEZSL_DATA --quick --json FILE
+    python benchmarks/zsl_table.py --quick --json FILE
 
 Settings and the seen penalty are chosen on validation classes, test classes are looked at once. `--quick`: reduced widths and epochs,
 one seed. `--full`: sizes of the papers, three seeds. Rows that FILE holds already are kept, so that a run that was cut off goes on.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,7 +71,8 @@ ENCODERS = {"awa1": "hand-crafted", "awa1-proposed": "hand-crafted"}
 def main() -> int:
     """Fill the table, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="the folder of the reference data")
+    folder = os.environ.get("EDGEZSL_DATA")
+    parser.add_argument("--folder", type=Path, default=folder, required=folder is None, help="of the reference data")
     parser.add_argument("--data", type=_names, default=None, help="sets, separated by commas; default: all")
     parser.add_argument("--methods", type=_names, default=tuple(METHODS), help="default: all")
     size = parser.add_mutually_exclusive_group()
