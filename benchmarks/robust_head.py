@@ -103,7 +103,7 @@ def hardened(
 ) -> PrototypeClassifier:
     """Return the classifier with a head that was trained against PGD, or read from `file`, of which a part is kept."""
     classifier = classifier_of(model, classes, HEAD_AFTER)
-    weights = classifier.encoder.encoder.weights()  # type: ignore[operator]
+    weights = classifier.encoder.encoder.weights()  # type: ignore[operator]  # a module's parts are typed as tensors or modules
     before = {name: one.detach().clone() for name, one in weights.items()}
     if file is not None and file.exists():
         with np.load(file) as stored, torch.no_grad():

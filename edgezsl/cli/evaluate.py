@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgezsl.cli.options import BundleOption, ThreadsOption
+from edgezsl.cli.options import BundleOption, FolderOption, ThreadsOption
 from edgezsl.cli.say import followed, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
@@ -56,10 +56,6 @@ MethodOption = Annotated[
 DataOption = Annotated[
     str | None,
     typer.Option("--data", help="A feature set: FILE.npz, flo, cub50, awa1 or tinyimagenet.", show_default=False),
-]
-FolderOption = Annotated[
-    Path | None,
-    typer.Option("--folder", envvar="EDGEZSL_DATA", help="The folder of the reference data.", show_default=False),
 ]
 SettingsOption = Annotated[
     Path | None,

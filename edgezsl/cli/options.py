@@ -19,3 +19,7 @@ ThreadsOption = Annotated[
     typer.Option("--threads", min=1, help="Threads of the engine; default: what suits the device.", show_default=False),
 ]
 ClassFileArgument = Annotated[Path, typer.Argument(metavar="CLASSES", help="A class file (classes.yaml).")]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option("--folder", envvar="EDGEZSL_DATA", help="The folder of the reference data.", show_default=False),
+]

@@ -7,13 +7,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from edgezsl.cli.options import JsonOption
+from edgezsl.cli.options import FolderOption, JsonOption
 from edgezsl.cli.say import followed, say_facts, say_json
 
-FolderOption = Annotated[
-    Path | None,
-    typer.Option("--folder", envvar="EDGEZSL_DATA", help="The folder of the reference data.", show_default=False),
-]
 StorageOption = Annotated[
     str | None,
     typer.Option(

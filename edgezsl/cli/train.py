@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgezsl.cli.options import JsonOption
+from edgezsl.cli.options import FolderOption, JsonOption
 from edgezsl.cli.say import console, followed, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
@@ -32,10 +32,6 @@ DataOption = Annotated[
         "tinyimagenet. For a recipe: the folder of the reference data.",
         show_default=False,
     ),
-]
-FolderOption = Annotated[
-    Path | None,
-    typer.Option("--folder", envvar="EDGEZSL_DATA", help="The folder of the reference data.", show_default=False),
 ]
 LeftOutOption = Annotated[
     int | None,

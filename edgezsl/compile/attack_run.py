@@ -11,7 +11,7 @@ import numpy as np
 from edgezsl.encoders.model import IMAGE_ENCODER
 from edgezsl.encoders.torch_graph import GraphModule
 from edgezsl.errors import InputError
-from edgezsl.evaluate.evaluation import EvaluationStep
+from edgezsl.evaluate.progress import Progress
 from edgezsl.evaluate.robustness import robust_accuracy
 from edgezsl.preprocess import Preprocessor
 from edgezsl.zsl.robustness.attacks import LEVELS, Ball
@@ -58,7 +58,7 @@ class AttackSettings:
 
 def attacked_accuracy(
     model: Model, prototypes: ClassPrototypes, pictures: Pictures, settings: AttackSettings
-) -> Generator[EvaluationStep, None, dict[str, RobustAccuracy]]:
+) -> Generator[Progress, None, dict[str, RobustAccuracy]]:
     """Attack a model on photographs, alone and as an ensemble with its look into a mirror; yield how far that is.
 
     Args:
@@ -95,5 +95,5 @@ def attacked_accuracy(
         attack = WhiteBoxAttack(member, Ball.of_levels(settings.epsilon), settings.name, settings.steps)
         for step in robust_accuracy(partial(answers, member), attack, inputs, labels):
             found[name] = step
-            yield EvaluationStep(f"attacking {name}", step.done, step.total)
+            yield Progress(f"attacking {name}", step.done, step.total)
     return found

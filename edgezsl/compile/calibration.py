@@ -14,8 +14,8 @@ import numpy as np
 
 from edgezsl.compile.dead_leaves import CALIBRATION_SEED
 from edgezsl.compile.pictures import generated_pictures, source_pictures
-from edgezsl.compile.progress import Progress
 from edgezsl.errors import Place, SourceError
+from edgezsl.evaluate.progress import Progress
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.sources import public_name
 

@@ -23,9 +23,9 @@ import numpy as np
 from edgezsl.compile.encoder_run import embeddings_one_by_one, encoder_engine
 from edgezsl.compile.equalize import equalized_graph
 from edgezsl.compile.figures import agreement_figures
-from edgezsl.compile.progress import Progress
 from edgezsl.compile.quantize import collect_histograms, quantized_graph
 from edgezsl.compile.sensitivity import left_in_float, node_groups, only
+from edgezsl.evaluate.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping

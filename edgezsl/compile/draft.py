@@ -19,11 +19,11 @@ from edgezsl.compile.choice import quantize_by_recipe
 from edgezsl.compile.encoder_run import check_batch, check_finite, embeddings_one_by_one, encoder_engine
 from edgezsl.compile.golden_set import golden_set
 from edgezsl.compile.half import half_graph, largest_magnitudes
-from edgezsl.compile.progress import Progress
 from edgezsl.compile.quantize import dynamic_graph
 from edgezsl.compile.rules import verdicts
 from edgezsl.encoders.graph import IR_VERSION, load_graph, opset_of, portable_encoder, with_batch, with_uint8_input
 from edgezsl.encoders.model import IMAGE_ENCODER
+from edgezsl.evaluate.progress import Progress
 from edgezsl.manifest import Batch, Manifest, Parity, Provenance
 from edgezsl.runtime.golden import LEAST_COSINE, agreement
 

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from edgezsl.compile.attack_run import AttackSettings
     from edgezsl.compile.pictures import Pictures
-    from edgezsl.compile.progress import Progress
     from edgezsl.contract import InputContract
-    from edgezsl.evaluate.evaluation import EvaluationStep
+    from edgezsl.evaluate.progress import Progress
     from edgezsl.prototypes import ClassPrototypes
     from edgezsl.runtime.engine import Engine
 
@@ -56,7 +55,7 @@ class FolderSettings:
     attack: AttackSettings | None = None
 
 
-def evaluate_folder(settings: FolderSettings) -> Iterator[EvaluationStep | Progress | Evaluation]:
+def evaluate_folder(settings: FolderSettings) -> Iterator[Progress | Evaluation]:
     """Recognise labelled photographs; yield how far that is, and last what was found.
 
     Raises:
@@ -94,7 +93,7 @@ def evaluate_folder(settings: FolderSettings) -> Iterator[EvaluationStep | Progr
 
 def _robustness(
     settings: FolderSettings, engine: Engine, contract: InputContract, prototypes: ClassPrototypes
-) -> Generator[EvaluationStep, None, Robustness | None]:
+) -> Generator[Progress, None, Robustness | None]:
     if settings.attack is None and not settings.corruptions:
         return None
     found = Robustness()

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from edgezsl.compile.draft import Draft
     from edgezsl.compile.parity_report import ParityReport
     from edgezsl.compile.pictures import Pictures
-    from edgezsl.compile.progress import Progress
     from edgezsl.compile.recipe import Recipe
+    from edgezsl.evaluate.progress import Progress
     from edgezsl.manifest import Precision
     from edgezsl.prototypes import ClassPrototypes
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgezsl.evaluate.intervals import share_interval
 from edgezsl.scoring import scores
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _WORST_PERCENT = 1
 _RESAMPLES, _RESAMPLE_SEED = 2000, 0
 _INTERVAL = (2.5, 97.5)  # percent
-_NORMAL = 1.959964  # standard deviations on each side of 95% of a normal distribution
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -64,19 +63,6 @@ def paired_interval(difference: NDArray[np.float64], photographs: Sequence[str])
     return float(low), float(high)
 
 
-def share_interval(share: float, count: int) -> tuple[float, float]:
-    """Return the 95% interval of a share that was counted on `count` images (Wilson, JASA 22, 1927).
-
-    Args:
-        share: In [0, 1].
-        count: At least 1.
-    """
-    pulled = _NORMAL**2 / count
-    middle = (share + pulled / 2) / (1 + pulled)
-    half = math.sqrt(pulled * share * (1 - share) + pulled**2 / 4) / (1 + pulled)
-    return middle - half, middle + half
-
-
 def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     """Return the cosine `(N,)` of each row of `a (N, D)` to the same row of `b (N, D)`; 0 where one is 0.
 
@@ -113,7 +99,8 @@ def class_figures(
     best = [scores(rows, prototypes.vectors, prototypes.offset).argmax(axis=1) for rows in (model, export)]
     agreement = float(np.mean(best[0] == best[1]))
     figures = {"top1_agreement": agreement}
-    figures["top1_low"], figures["top1_high"] = share_interval(agreement, len(model))
+    interval = share_interval(round(agreement * len(model)), len(model))
+    figures["top1_low"], figures["top1_high"] = interval.low, interval.high
     if right is not None:
         hits = [(rows == right).astype(np.float64) for rows in best]
         low, high = paired_interval(hits[0] - hits[1], photographs)

@@ -13,12 +13,12 @@ from edgezsl.compile.calibration import FEWEST
 from edgezsl.compile.dead_leaves import PARITY_SEED
 from edgezsl.compile.encoder_run import check_finite, encoder_engine
 from edgezsl.compile.pictures import folder_pictures, generated_pictures
-from edgezsl.compile.progress import Progress
 from edgezsl.compile.recipe import load_recipe
 from edgezsl.contract import EmbeddingSpace, InputContract
 from edgezsl.encoders.graph import portable_encoder
 from edgezsl.encoders.model import IMAGE_ENCODER, LARGEST_FILE, Model, ModelFacts
 from edgezsl.errors import InputError, ModelError, ParityError, Place, SourceError, shown
+from edgezsl.evaluate.progress import Progress
 from edgezsl.files import read_regular, write_durably
 from edgezsl.manifest import Licence, Semantics
 from edgezsl.records import Fields, parse_json, sha256_hex

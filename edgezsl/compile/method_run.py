@@ -15,13 +15,13 @@ import numpy as np
 from edgezsl.classes import SLOT
 from edgezsl.compile.encoder_run import encoder_engine
 from edgezsl.compile.method_model import method_facts, method_files
-from edgezsl.compile.progress import Progress
 from edgezsl.data.folder_set import EncoderOfFeatures, FolderFeatures, folder_features, folder_set
 from edgezsl.data.named_sets import feature_set_named
 from edgezsl.encoders.graph import portable_encoder
 from edgezsl.encoders.model import IMAGE_ENCODER, Model
 from edgezsl.encoders.text_side import text_side
 from edgezsl.errors import InputError, Place
+from edgezsl.evaluate.progress import Progress
 from edgezsl.preprocess import Preprocessor
 from edgezsl.zsl.methods import method_named
 from edgezsl.zsl.selection import Chosen, Judgement, Trial, fit_chosen, judge

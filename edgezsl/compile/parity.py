@@ -15,9 +15,9 @@ import numpy as np
 
 from edgezsl.compile.figures import agreement_figures, class_figures, cosines
 from edgezsl.compile.parity_report import EngineParity, ParityReport
-from edgezsl.compile.progress import Progress
 from edgezsl.compile.worst import Gallery
 from edgezsl.errors import EdgezslError
+from edgezsl.evaluate.progress import Progress
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.engine import ENGINES, installed_engines, open_engine, serving_engines
 

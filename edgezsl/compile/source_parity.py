@@ -16,11 +16,11 @@ import torch
 
 from edgezsl.bundle import TEXT_ENCODER, TOKENIZER
 from edgezsl.compile.figures import agreement_figures, cosines
-from edgezsl.compile.progress import Progress
 from edgezsl.compile.worst import Gallery
 from edgezsl.contract import Interpolation, Resize
 from edgezsl.encoders.model import IMAGE_ENCODER
 from edgezsl.encoders.modules import IDS
+from edgezsl.evaluate.progress import Progress
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from edgezsl.runtime.text import tokenizer_from

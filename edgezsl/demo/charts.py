@@ -1,24 +1,22 @@
 """The charts of the demo's report, as SVG: scores over time, and the time from each answer to the next.
 
-matplotlib is imported here only, and without its plotting state. Text and axes take the page's own colour, so that they can
+matplotlib is imported inside functions, and without its plotting state. Text and axes take the page's own colour, so that they can
 be read on a light page and on a dark one.
 """
 
 from __future__ import annotations
 
-import io
-import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from edgezsl.demo.photographs import EXTRA
 from edgezsl.demo.record import called
 from edgezsl.errors import missing_extra
+from edgezsl.evaluate.svg import INK, svg
 
 if TYPE_CHECKING:
     from edgezsl.demo.record import DemoReport, Seen
 
-_INK = "#010203"  # stands for the page's own colour of text
 _FAINT = "#808890"
 _WRONG = "#d63a3a"
 _SWAP = "#d97706"
@@ -59,7 +57,7 @@ def score_chart(report: DemoReport) -> str:
     _mark_swap(axes, report, words=True)
     axes.set_ylabel("score of each class")
     axes.set_xlabel("seconds since the first frame")
-    return _svg(figure, "scores")
+    return svg(figure, "scores")
 
 
 def gap_chart(report: DemoReport) -> str:
@@ -76,7 +74,7 @@ def gap_chart(report: DemoReport) -> str:
     _mark_swap(axes, report, words=False)
     axes.set_ylabel("frame periods")
     axes.set_xlabel("seconds since the first frame")
-    return _svg(figure, "gaps")
+    return svg(figure, "gaps")
 
 
 def _figure(height: float) -> tuple[Any, Any]:
@@ -89,13 +87,13 @@ def _figure(height: float) -> tuple[Any, Any]:
     axes = figure.add_subplot()
     axes.patch.set_visible(False)
     axes.margins(x=0.005)
-    axes.tick_params(colors=_INK, labelsize=9)
+    axes.tick_params(colors=INK, labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
-        axes.spines[side].set_color(_INK)
+        axes.spines[side].set_color(INK)
     for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=_INK, fontsize=9)
+        label.set(color=INK, fontsize=9)
     return figure, axes
 
 
@@ -134,8 +132,8 @@ def _bands(axes: Any, report: DemoReport, colours: dict[str, str]) -> None:
         middle = (one.begin_s + end) / 2
         wrong = one.said != one.expected
         shown, said = (text.replace(" ", "\n", 1) for text in (one.title.split(" ", 1)[-1], called(one.said)))
-        axes.text(middle, 0.99, shown, transform=above, ha="center", va="top", fontsize=7.5, color=_INK, alpha=0.75)
-        colour = _WRONG if wrong else colours.get(one.said or "", _INK)
+        axes.text(middle, 0.99, shown, transform=above, ha="center", va="top", fontsize=7.5, color=INK, alpha=0.75)
+        colour = _WRONG if wrong else colours.get(one.said or "", INK)
         axes.text(middle, 0.875, said, transform=above, ha="center", va="top", fontsize=8, color=colour, weight="bold")
 
 
@@ -153,18 +151,3 @@ def _mark_swap(axes: Any, report: DemoReport, *, words: bool) -> None:
             (swap.swapped_s, " classes swapped", "left"),
         ):
             axes.text(place, floor, text, ha=side, va="bottom", fontsize=8.5, color=_SWAP, weight="bold", zorder=5)
-
-
-def _svg(figure: Any, salt: str) -> str:
-    """Return a figure as an `<svg>` element without anything that a page does not need."""
-    from matplotlib import rc_context
-
-    buffer = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif"}):
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=nothing)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace(_INK, "currentColor")
-    # Ids are the page's: two charts must not share one.
-    text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\1{salt}-", text)
-    return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -18,21 +18,6 @@ if TYPE_CHECKING:
     from edgezsl.evaluate.thresholds import Rejection, ThresholdFit
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationStep:
-    """How far an evaluation is.
-
-    Attributes:
-        step: What is being done, in words.
-        done: How much of it is done.
-        total: How much there is, ≥ 1.
-    """
-
-    step: str
-    done: int
-    total: int
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenUnseen:
     """Seen and unseen classes together: the curve over penalties, and the one that was chosen.

@@ -11,7 +11,8 @@ import numpy as np
 
 from edgezsl.classes import ClassEntry, ClassFile
 from edgezsl.errors import InputError, Place, shown
-from edgezsl.evaluate.evaluation import Evaluation, EvaluationStep
+from edgezsl.evaluate.evaluation import Evaluation
+from edgezsl.evaluate.progress import Progress
 from edgezsl.evaluate.recognition_figures import RecognitionFigures
 from edgezsl.evaluate.temperature import TemperatureFit, fitted_temperature
 from edgezsl.evaluate.thresholds import FALSE_ACCEPTS, Decisions, Rejection, ThresholdFit, threshold_of_false_accepts
@@ -111,7 +112,7 @@ def folder_accuracy(
     prototypes: ClassPrototypes,
     *,
     title: str,
-) -> Iterator[EvaluationStep | Evaluation]:
+) -> Iterator[Progress | Evaluation]:
     """Recognise labelled photographs; yield how far that is, and last what was found.
 
     Photographs whose label is not in the vocabulary should be rejected. Temperature and thresholds are fitted on half of the
@@ -138,7 +139,7 @@ def folder_accuracy(
         rows.append(engine.run(preprocess([one.image])))
         labels.append(one.label)
         photographs.append(one.photograph)
-        yield EvaluationStep("recognising photographs", number, count)
+        yield Progress("recognising photographs", number, count)
     if not rows:
         raise InputError(f"none of {count} photographs can be read", code="no_images", expected="JPEG or PNG files")
     columns = {name: column for column, name in enumerate(prototypes.names)}

@@ -9,8 +9,8 @@ import numpy as np
 
 from edgezsl.errors import InputError
 from edgezsl.evaluate.corruptions import CORRUPTIONS, SEVERITIES, SIDE, corrupted
-from edgezsl.evaluate.evaluation import EvaluationStep
 from edgezsl.evaluate.intervals import share_interval
+from edgezsl.evaluate.progress import Progress
 from edgezsl.preprocess import Preprocessor
 from edgezsl.scoring import scores
 
@@ -57,7 +57,7 @@ def corruption_accuracy(
     engine: Engine,
     contract: InputContract,
     prototypes: ClassPrototypes,
-) -> Generator[EvaluationStep, None, dict[str, tuple[Interval, ...]]]:
+) -> Generator[Progress, None, dict[str, tuple[Interval, ...]]]:
     """Recognise photographs as bad cameras and thin links give them; yield how far that is.
 
     Each is brought to the size that the severities are made for, corrupted, and then recognised as any frame is.
@@ -91,7 +91,7 @@ def corruption_accuracy(
             right[:, 0] += hits[0]
             right[:, 1:] += hits[1:].reshape(len(CORRUPTIONS), len(SEVERITIES))
             judged += 1
-        yield EvaluationStep("recognising corrupted photographs", number, count)
+        yield Progress("recognising corrupted photographs", number, count)
     if not judged:
         raise InputError("no photograph is of a class of the vocabulary", code="no_labels", expected="one at least")
     return {

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgezsl.errors import InputError, Place
-from edgezsl.evaluate.evaluation import Evaluation, EvaluationStep, HardQuestions, SeenUnseen
+from edgezsl.evaluate.evaluation import Evaluation, HardQuestions, SeenUnseen
+from edgezsl.evaluate.progress import Progress
 from edgezsl.evaluate.questions import Hubness, Nearness, SemanticGap, measured_growth
 from edgezsl.evaluate.recognition_figures import RecognitionFigures
 from edgezsl.evaluate.seen_unseen import SeenUnseenCurve
@@ -58,7 +59,7 @@ def evaluate_method(
     seeds: Sequence[int] = (0,),
     settings: Settings | None = None,
     questions: bool = True,
-) -> Iterator[EvaluationStep | Evaluation]:
+) -> Iterator[Progress | Evaluation]:
     """Choose, fit and judge a method; yield how far that is, and last what was found.
 
     Args:
@@ -86,7 +87,7 @@ def evaluate_method(
         judgements.append(judge(chosen[-1].method, data, gamma=chosen[-1].gamma))
     first = chosen[0]
     growth = (yield from _growth(entry, data, size, first.settings)) if questions else ()
-    yield EvaluationStep("fitting a temperature and a threshold", 0, 1)
+    yield Progress("fitting a temperature and a threshold", 0, 1)
     held = entry.make(first.settings, size=size, seed=seeds[0])
     held.fit(*data.of("train"), data.semantics)
     known, unseen = _Scored.of(held, data, "train", "val"), _Scored.of(first.method, data, "trainval", "test_unseen")
@@ -140,18 +141,18 @@ class _Scored:
 
 def _chosen(
     entry: MethodEntry, data: FeatureSet, size: Size, seed: int, given: Settings
-) -> Generator[EvaluationStep, None, Chosen]:
+) -> Generator[Progress, None, Chosen]:
     words, total = f"choosing {entry.name} on validation classes", entry.grid_size(given)
     for done, step in enumerate(fit_chosen(entry, data, size=size, seed=seed, settings=given), 1):
         if isinstance(step, Chosen):
             return step
-        yield EvaluationStep(words, done, total)
+        yield Progress(words, done, total)
     raise RuntimeError("the choice ended without a method")
 
 
 def _growth(
     entry: MethodEntry, data: FeatureSet, size: Size, settings: Settings
-) -> Generator[EvaluationStep, None, tuple[GrowthPoint, ...]]:
+) -> Generator[Progress, None, tuple[GrowthPoint, ...]]:
     """Fit on parts of the seen classes and rows, with the settings that were chosen for all of them."""
     rows, judged = data.rows["trainval"], data.of("test_unseen")
 
@@ -168,7 +169,7 @@ def _growth(
     points: list[GrowthPoint] = []
     for point in measured_growth(accuracy_of, labels, classes=classes, images=images, draws=draws):
         points.append(point)
-        yield EvaluationStep("fitting on fewer classes and images", len(points), draws * (len(classes) + len(images)))
+        yield Progress("fitting on fewer classes and images", len(points), draws * (len(classes) + len(images)))
     return tuple(points)
 
 

@@ -16,11 +16,11 @@ from edgezsl.bundle import TOKENIZER, Bundle
 from edgezsl.catalogue import builtin_folder
 from edgezsl.compile.draft import golden_bounds
 from edgezsl.compile.export import ExportResult, ExportSettings, export
-from edgezsl.compile.progress import Progress
 from edgezsl.compile.rules import RULES_VERSION, faults
 from edgezsl.compile.tensorrt_rows import ROWS
 from edgezsl.encoders.graph import load_graph
 from edgezsl.errors import BundleError, InputError, ModelError, ParityError, RecipeError
+from edgezsl.evaluate.progress import Progress
 from edgezsl.manifest import Batch
 from edgezsl.runtime.engine import installed_engines, open_engine
 from tests.documents import Page

@@ -8,8 +8,8 @@ import pytest
 from edgezsl.compile.calibration import FEWEST, calibration_set
 from edgezsl.compile.dead_leaves import dead_leaves
 from edgezsl.compile.pictures import folder_pictures, generated_pictures, photograph_of, source_pictures, spread
-from edgezsl.compile.progress import Progress
 from edgezsl.errors import SourceError
+from edgezsl.evaluate.progress import Progress
 from tests.factories import conv_facts, finished
 
 cv2 = pytest.importorskip("cv2")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from edgezsl.errors import InputError
-from edgezsl.evaluate.evaluation import Evaluation, EvaluationStep
+from edgezsl.evaluate.evaluation import Evaluation
+from edgezsl.evaluate.progress import Progress
 from edgezsl.zsl.evaluation import evaluate_method
 from edgezsl.zsl.method import accuracy
 from edgezsl.zsl.methods import method_named
@@ -15,7 +16,7 @@ from tests.zsl.worlds import feature_set
 def evaluated(name="prototype-ridge", data=None, **options):
     *steps, found = evaluate_method(method_named(name), data or feature_set(), size="quick", **options)
     assert isinstance(found, Evaluation)
-    assert all(isinstance(step, EvaluationStep) and 0 <= step.done <= step.total for step in steps)
+    assert all(isinstance(step, Progress) and 0 <= step.done <= step.total for step in steps)
     return found, steps
 
 

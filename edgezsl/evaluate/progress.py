@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an export is.
+    """How far an export or an evaluation is.
 
     Attributes:
         step: What is being done, in words.
