@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= build/reference
+TOPICS ?= /usr/share/games/fortunes
 READY := .venv/.ready
 SENTENCES := .venv/.sentences
 
@@ -68,6 +69,7 @@ reference: $(SENTENCES)
 data-test: reference
 	$(BIN)/python -m pytest -m data
 
+# Hours, most of them for what is trained. EDGEZSL_DATA is the folder of the reference data; topics are Debian's package `fortunes`.
 bench: reference
 	mkdir -p build/bench
 	$(BIN)/python benchmarks/builtin_accuracy.py --json build/bench/builtin_accuracy.json
@@ -77,6 +79,19 @@ bench: reference
 	$(BIN)/python benchmarks/clip_speed.py --json build/bench/clip_speed.json
 	$(BIN)/python benchmarks/pipeline.py --bundle $(OUT) --json build/bench/pipeline.json
 	$(BIN)/python benchmarks/swap.py --bundle $(OUT) --json build/bench/swap.json
+	$(BIN)/python benchmarks/device_path.py --json build/bench/device_path.json
+	$(BIN)/python benchmarks/zsl_table.py --quick --json build/bench/zsl_table.json
+	$(BIN)/python benchmarks/fusion.py --folder "$$EDGEZSL_DATA" --json build/bench/fusion.json
+	$(BIN)/python benchmarks/shots.py --folder "$$EDGEZSL_DATA" --json build/bench/shots.json
+	$(BIN)/python benchmarks/retrieval.py --json build/bench/retrieval.json
+	$(BIN)/python benchmarks/search.py --data "$$EDGEZSL_DATA" --json build/bench/search.json
+	$(BIN)/python benchmarks/transfer.py --data "$$EDGEZSL_DATA" --json build/bench/transfer.json
+	$(BIN)/python benchmarks/wordnet_graph.py --data "$$EDGEZSL_DATA" --json build/bench/wordnet_graph.json
+	$(BIN)/python benchmarks/robustness.py --json build/bench/robustness.json
+	$(BIN)/python benchmarks/text_topics.py --corpus $(TOPICS) --json build/bench/text_topics.json
+	$(BIN)/python benchmarks/omniglot.py --method protonet --json build/bench/omniglot_protonet.json
+	$(BIN)/python benchmarks/omniglot.py --method maml --json build/bench/omniglot_maml.json
+	$(BIN)/python benchmarks/meta_lstm.py --json build/bench/meta_lstm.json
 
 wheel: $(READY)
 	rm -rf dist

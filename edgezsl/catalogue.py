@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from edgezsl.errors import ClassFileError, InputError, Place, shown
 from edgezsl.files import read_regular
-from edgezsl.strict_yaml import Mapping, Node, Sequence, YamlLimits, parse_yaml
+from edgezsl.strict_yaml import Mapping, Node, Scalar, Sequence, YamlLimits, parse_yaml
 
 Kind = Literal["devices", "export"]
 
@@ -136,7 +136,8 @@ def parse_entry(data: bytes, *, file: str, error: type[InputError]) -> dict[str,
     except ClassFileError as fault:  # the subset is that of class files; the file is another
         raise error(fault.message, code=fault.code, where=fault.where, expected=fault.expected) from fault
     if not isinstance(root, Mapping):
-        raise error("this is no entry", code="wrong_type", where=Place(file), expected="fields, `name: value`")
+        found = f"the one word {shown(root.text)}" if isinstance(root, Scalar) else f"a list of {len(root.items)}"
+        raise error(f"the file is {found}", code="wrong_type", where=Place(file), expected="fields, `name: value`")
     return {name: _value(node) for name, node in root.items.items()}
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from edgezsl.errors import ClassFileError, Place, shown
 from edgezsl.files import read_regular
 from edgezsl.names import LONGEST_NAME, canonical_name, name_fault
-from edgezsl.strict_yaml import Mapping, Node, Scalar, Sequence, YamlLimits, parse_yaml
+from edgezsl.strict_yaml import Mapping, Node, Scalar, Sequence, YamlLimits, field_path, parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingLike
@@ -23,7 +23,7 @@ Kind = Literal["words", "attributes", "examples", "vector"]
 
 SLOT = "{}"
 MOST_CLASSES = 100_000
-MOST_TEXTS = 64  # synonyms, descriptions or examples of a class
+MOST_TEXTS = 64  # synonyms, descriptions, parents or examples of a class
 MOST_TEMPLATES = 128
 LONGEST_TEXT = 2_000  # characters
 LARGEST_FILE = YamlLimits().bytes
@@ -31,12 +31,20 @@ LARGEST_NUMBER = 1e30  # what a class pack takes: finite in float32
 # No two parts can take the same digit: a long number that ends in a letter is refused in linear time.
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _INDEX = re.compile(r"[0-9]{1,9}")
-_WORD = re.compile(r"[\w -]{1,40}")
 _TOP_KEYS = ("templates", "reject", "seen_penalty", "classes")
-_CLASS_KEYS = ("name", "synonyms", "descriptions", "attributes", "examples", "vector", "threshold", "negative")
+_CLASS_KEYS = (
+    "name",
+    "synonyms",
+    "descriptions",
+    "parents",
+    "attributes",
+    "examples",
+    "vector",
+    "threshold",
+    "negative",
+)
 _KIND_KEYS: dict[str, Kind] = {
-    "synonyms": "words",
-    "descriptions": "words",
+    **dict.fromkeys(("synonyms", "descriptions", "parents"), "words"),
     "attributes": "attributes",
     "examples": "examples",
     "vector": "vector",
@@ -66,9 +74,10 @@ class ClassEntry:
     Attributes:
         name: Its name, NFC and trimmed.
         place: Where it stands.
-        kind: What it is given by.
+        kind: What it is given by; pictures beside words or attributes leave it theirs.
         synonyms: Other names, put through the templates like the name.
         descriptions: Texts embedded as they stand.
+        parents: What it is a kind of, by id or by name, for a model with a graph of such things.
         attributes: Values of the attributes that are not 0.
         examples: Paths of pictures, relative to the class file.
         vector: A ready prototype.
@@ -82,6 +91,7 @@ class ClassEntry:
     kind: Kind = "words"
     synonyms: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
     attributes: MappingLike[str, float] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
     vector: tuple[float, ...] = ()
@@ -218,6 +228,7 @@ class _Reader:
             kind=self._kind(node, path),
             synonyms=tuple(self._texts(node, "synonyms", path)),
             descriptions=tuple(self._texts(node, "descriptions", path)),
+            parents=tuple(self._texts(node, "parents", path)),
             attributes=self._attributes(node, path),
             examples=tuple(self._texts(node, "examples", path)),
             vector=self._vector(node, path),
@@ -228,11 +239,11 @@ class _Reader:
 
     def _kind(self, node: Mapping, path: str) -> Kind:
         found = {_KIND_KEYS[key]: key for key in node.items if key in _KIND_KEYS}
-        if len(found) > 1:
+        if ("vector" in found and len(found) > 1) or len(found.keys() - {"examples"}) > 1:
             keys = " and ".join(found.values())
             last = node.items[list(found.values())[-1]]
             raise self._refuse(last, path, f"the class is given by {keys}", "two_kinds", "one kind of semantics")
-        return next(iter(found), "words")
+        return next((kind for kind in found if kind != "examples"), "examples" if found else "words")
 
     def _name(self, node: Node, path: str) -> str:
         if not isinstance(node, Scalar):
@@ -329,11 +340,6 @@ class _Reader:
     def _refuse(self, node: Node, path: str, message: str, code: str, expected: str) -> ClassFileError:
         where = Place(self._file, node.line, path or None)
         return ClassFileError(message, code=code, where=where, expected=expected, hint=_HINTS[code])
-
-
-def field_path(path: str, key: str) -> str:
-    """Return the path of the field `key` below `path`; a key that is more than a word or two is quoted and cut."""
-    return f"{path}.{key if _WORD.fullmatch(key) else shown(key)}".lstrip(".")
 
 
 def _spelling(key: str, allowed: tuple[str, ...]) -> str:

@@ -13,6 +13,13 @@ from edgezsl.errors import InputError, Place
 if TYPE_CHECKING:
     from pathlib import Path
 
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 _BLOCK = 8 << 20  # bytes hashed at once, outside Python's lock: whatever is loaded meanwhile is held up this seldom
 
 
@@ -41,7 +48,8 @@ def read_regular(path: Path, *, max_bytes: int, error: type[InputError], follow:
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise error("this is not a regular file", code="not_a_file", where=place, expected="a regular file")
+            kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+            raise error(f"this is {kind}", code="not_a_file", where=place, expected="a regular file")
         with os.fdopen(os.dup(descriptor), "rb") as file:
             # `read(n)` allocates n bytes first: asking for the cap at once would need gigabytes for a small file.
             data = file.read(min(found.st_size, max_bytes) + 1)

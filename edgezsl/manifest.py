@@ -57,6 +57,7 @@ class Semantics:
         example_bias: The bias of a class given by pictures; `half_squared_norm` is `-½‖μ‖²` (docs/classes-file.md).
         example_penalty: What a class given by pictures loses of its score besides, so that it does not win against words
             for being a picture.
+        description_weight: κ: as how many pictures the description of a class counts that is given by both; 0 where none may be.
     """
 
     kinds: tuple[SemanticKind, ...]
@@ -66,6 +67,7 @@ class Semantics:
     text_cleaning: TextCleaning = "none"
     example_bias: ExampleBias = "none"
     example_penalty: float = 0.0
+    description_weight: float = 0.0
 
     def __post_init__(self) -> None:
         offered = get_args(SemanticKind)
@@ -80,16 +82,17 @@ class Semantics:
         if ("attributes" in self.kinds) != bool(self.attributes):
             message = f"the kinds {shown(self.kinds)} with {len(self.attributes)} attributes"
             raise _refuse("semantics.attributes", message, "names if and only if the kind 'attributes' is offered")
-        if not 0 <= self.example_penalty <= LARGEST_SCALE:
-            message = f"the example penalty is {self.example_penalty}"
-            raise _refuse("semantics.example_penalty", message, f"from 0 to {LARGEST_SCALE}")
-        if self.example_penalty and "examples" not in self.kinds:
-            message = f"an example penalty of {self.example_penalty} without the kind 'examples'"
-            raise _refuse("semantics.example_penalty", message, "0, or classes by pictures")
+        for name in ("example_penalty", "description_weight"):
+            value = getattr(self, name)
+            if not 0 <= value <= LARGEST_SCALE:
+                raise _refuse(f"semantics.{name}", f"{name} is {value}", f"from 0 to {LARGEST_SCALE}")
+            if value and "examples" not in self.kinds:
+                message = f"{name} is {value} without the kind 'examples'"
+                raise _refuse(f"semantics.{name}", message, "0, or classes by pictures")
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Semantics:
-        """Read the object that `asdict` made.
+        """Read the object that `to_json` made.
 
         Raises:
             InputError: When a field is missing, unknown, of the wrong type or out of range.
@@ -102,9 +105,14 @@ class Semantics:
             text_cleaning=fields.one_of("text_cleaning", get_args(TextCleaning)),
             example_bias=fields.one_of("example_bias", get_args(ExampleBias)),
             example_penalty=fields.number("example_penalty", 0.0),
+            description_weight=fields.number("description_weight", 0.0),
         )
         fields.done()
         return semantics
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `from_fields` reads back; a weight of 0 is left out, as of models that know none."""
+        return {name: value for name, value in asdict(self).items() if value or name != "description_weight"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +282,7 @@ class Manifest:
             "space": self.space.to_json(),
             "precision": self.precision,
             "image_encoders": dict(self.image_encoders),
-            "semantics": asdict(self.semantics),
+            "semantics": self.semantics.to_json(),
             "golden": dict(self.golden),
             "opset": self.opset,
             "ir_version": self.ir_version,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BRACKETS = re.compile(rb"[\[\]{}]")
+_WORD = re.compile(r"[\w -]{1,40}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FOLDED_DASH = " - "  # what a line that begins with a dash becomes when YAML joins it to the one above
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.1, section 5.1
@@ -85,6 +86,11 @@ def parse_yaml(data: bytes, *, file: str, limits: YamlLimits | None = None) -> N
     if builder.root is None:
         raise _empty(file)
     return builder.root
+
+
+def field_path(path: str, key: str) -> str:
+    """Return the path of the field `key` below `path`; a key that is more than a word or two is quoted and cut."""
+    return f"{path}.{key if _WORD.fullmatch(key) else shown(key)}".lstrip(".")
 
 
 def _events(data: bytes, file: str) -> Iterator[Any]:

@@ -12,10 +12,9 @@ from edgezsl.classes import (
     MOST_TEXTS,
     ClassEntry,
     ClassFile,
-    field_path,
 )
 from edgezsl.errors import ClassFileError, Place
-from edgezsl.strict_yaml import YamlLimits
+from edgezsl.strict_yaml import YamlLimits, field_path
 
 LONG_FORM = """\
 templates: ["a photo of a {}.", "a {} on a conveyor belt."]
@@ -182,12 +181,43 @@ def test_a_flag_is_true_or_false(word):
 def test_a_class_is_given_by_one_kind_of_semantics():
     for first, second in [
         ("synonyms: [a]", "vector: [1]"),
-        ("descriptions: [a]", "examples: [a.jpg]"),
-        ("attributes: {a: 1}", "examples: [a.jpg]"),
+        ("examples: [a.jpg]", "vector: [1]"),
+        ("attributes: {a: 1}", "descriptions: [a]"),
+        ("parents: [animal]", "attributes: {a: 1}"),
+        ("parents: [animal]", "vector: [1]"),
     ]:
         fault = refusal(f"- {{name: cat, {first}, {second}}}")
         assert (fault.code, fault.where.field) == ("two_kinds", "[0]")
     assert read("- {name: cat, synonyms: [kitty], descriptions: [a small lion]}").entries[0].kind == "words"
+
+
+@pytest.mark.parametrize(("given", "kind"), [("descriptions: [a]", "words"), ("attributes: {a: 1}", "attributes")])
+def test_pictures_may_stand_beside_a_description_and_leave_it_its_kind(given, kind):
+    for text in (f"{given}, examples: [a.jpg]", f"examples: [a.jpg], {given}"):
+        (entry,) = read(f"- {{name: cat, {text}}}").entries
+        assert (entry.kind, entry.examples) == (kind, ("a.jpg",))
+
+
+def test_parents_are_words_beside_other_words():
+    okapi = read("- {name: okapi, parents: [giraffe, n02391049], synonyms: [forest giraffe]}").entries[0]
+    assert (okapi.kind, okapi.parents, okapi.synonyms) == ("words", ("giraffe", "n02391049"), ("forest giraffe",))
+    assert read("- okapi").entries[0].parents == ()
+
+
+@pytest.mark.parametrize(
+    ("parents", "code", "field"),
+    [
+        ("giraffe", "wrong_type", "[0].parents"),
+        ("{a: b}", "wrong_type", "[0].parents"),
+        ("[]", "out_of_range", "[0].parents"),
+        ("[giraffe, '  ']", "empty", "[0].parents[1]"),
+        ("[[giraffe]]", "wrong_type", "[0].parents[0]"),
+        (f"[{'g' * (LONGEST_TEXT + 1)}]", "too_long", "[0].parents[0]"),
+    ],
+)
+def test_parents_are_a_list_of_texts(parents, code, field):
+    fault = refusal(f"- {{name: okapi, parents: {parents}}}")
+    assert (fault.code, fault.where.field) == (code, field)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +249,7 @@ def test_a_field_path_quotes_what_is_not_a_word():
 
 
 @pytest.mark.parametrize(
-    ("field", "most"), [("synonyms", MOST_TEXTS), ("descriptions", MOST_TEXTS), ("examples", MOST_TEXTS)]
+    ("field", "most"), [(field, MOST_TEXTS) for field in ("synonyms", "descriptions", "parents", "examples")]
 )
 def test_lists_of_a_class_are_met_exactly_and_not_exceeded(field, most):
     def text(count):

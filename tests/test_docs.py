@@ -292,7 +292,9 @@ def code_expressions(node):
 
 
 def test_the_table_of_error_codes_is_that_of_the_readers():
-    modules = ("edgezsl/classes.py", "edgezsl/strict_yaml.py", "edgezsl/runtime/embedder.py")
+    pictures = "edgezsl/runtime/example_pictures.py"
+    embedders = ("edgezsl/runtime/embedder.py", pictures, "edgezsl/compile/graph_rows.py")
+    modules = ("edgezsl/classes.py", "edgezsl/strict_yaml.py", *embedders)
     text = section(DOCS / "classes-file.md", "Every error code").partition("\n### ")[0]
     assert first_cells(text, "code") == set().union(*map(codes_in, modules))
 

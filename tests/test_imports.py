@@ -30,6 +30,7 @@ TRAINING = (
     *("edgezsl.compile.trained_model", "edgezsl.compile.training_run", "edgezsl.compile.source_parity"),
     "edgezsl.compile.source_page",
     *("edgezsl.compile.attack_run", "edgezsl.compile.method_model", "edgezsl.compile.method_run"),
+    *("edgezsl.compile.graph_rows", "edgezsl.compile.graph_run", "edgezsl.compile.method_steps"),
     "edgezsl.encoders.torch_graph",
     *("edgezsl.encoders.modules", "edgezsl.encoders.onnx_export", "edgezsl.encoders.source_model"),
     *("edgezsl.encoders.open_clip_models", "edgezsl.encoders.timm_models", "edgezsl.encoders.transformers_models"),

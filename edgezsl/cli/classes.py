@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgezsl.cli.options import BundleOption, ClassFileArgument, JsonOption, ThreadsOption
-from edgezsl.cli.say import classes_of, say, say_json
+from edgezsl.cli.say import classes_of, followed, say, say_json
+
+if TYPE_CHECKING:
+    from edgezsl.prototypes import ClassPrototypes
 
 
 def embed(
     classes: ClassFileArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="The class pack to write.")] = Path("classes.safetensors"),
     bundle: BundleOption = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            help="A model directory in place of a bundle: one with a graph takes parents.",
+            show_default=False,
+        ),
+    ] = None,
     threads: ThreadsOption = None,
     json: JsonOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Embed, and write nothing.")] = False,
 ) -> None:
     """Turn a class file into a class pack (classes.safetensors) that a device loads without a text encoder."""
-    from edgezsl.bundle import Bundle
-    from edgezsl.classes import ClassFile
-    from edgezsl.runtime.embedder import ClassEmbedder
-    from edgezsl.runtime.text import SemanticCache
-
-    class_file = ClassFile.open(classes)
-    embedder = ClassEmbedder(Bundle.open(bundle), SemanticCache(), threads=threads)
-    prototypes = embedder.embed(class_file, classes.parent)
+    if bundle is not None and model is not None:
+        raise typer.BadParameter("give one of --bundle and --model")
+    prototypes = _embedded(classes, bundle, threads) if model is None else _embedded_by_model(classes, model, threads)
     if not dry_run:
         prototypes.write(out)
     report = {
@@ -41,6 +47,24 @@ def embed(
     else:
         done = "would be written" if dry_run else "written"
         say(f"{out} {done}: {classes_of(len(prototypes))}, {prototypes.space.dim} dimensions, {prototypes.digest[:12]}")
+
+
+def _embedded(classes: Path, bundle: Path | None, threads: int | None) -> ClassPrototypes:
+    from edgezsl.bundle import Bundle
+    from edgezsl.classes import ClassFile
+    from edgezsl.runtime.embedder import ClassEmbedder
+    from edgezsl.runtime.text import SemanticCache
+
+    class_file = ClassFile.open(classes)
+    return ClassEmbedder(Bundle.open(bundle), SemanticCache(), threads=threads).embed(class_file, classes.parent)
+
+
+def _embedded_by_model(classes: Path, model: Path, threads: int | None) -> ClassPrototypes:
+    from edgezsl.compile.embed_run import embed_with_model
+    from edgezsl.prototypes import ClassPrototypes
+
+    steps = embed_with_model(model, classes, threads=threads)
+    return followed(steps, ClassPrototypes, first="reading the model")
 
 
 def check(

@@ -35,10 +35,11 @@ def demo(
     json: JsonOption = False,
 ) -> None:
     """Recognise real photographs before a virtual camera, edit the classes half-way, and write a report."""
-    from edgezsl.demo.page import ReportFile
+    from edgezsl.demo.page import page
     from edgezsl.demo.photographs import find_photographs
     from edgezsl.demo.script import script_of
     from edgezsl.demo.show import NEXT_COMMAND, DemoSettings, run_demo
+    from edgezsl.evaluate.document import ReportFile
 
     photographs, missing = find_photographs()
     file = ReportFile.open(out)
@@ -51,7 +52,7 @@ def demo(
     )
     with _Watcher(quiet=json) as watcher, closing(run_demo(settings, script_of(photographs))) as events:
         report = watcher.follow(events)
-    file.write(report)
+    file.write(page(report))
     _say_report(report, out, json=json)
 
 

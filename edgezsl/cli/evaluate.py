@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgezsl.cli.options import BundleOption, FolderOption, ThreadsOption
+from edgezsl.cli.options import BundleOption, FolderOption, JsonOption, ThreadsOption
 from edgezsl.cli.say import followed, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edgezsl.evaluate.evaluation import Evaluation
     from edgezsl.evaluate.folder_robustness import Robustness
 
-_STANDARD_OUTPUT = "-"
 _MISTAKES = 5
+_OF_ATTACKS = ("epsilon", "steps")
+_OF_PHOTOGRAPHS = (
+    *("bundle", "model", "classes", "leave_out", "engine", "threads", "corruptions", "attack"),
+    *_OF_ATTACKS,
+)
+_OF_METHODS = ("data", "folder", "settings", "size", "seeds", "questions")
 
 ImagesArgument = Annotated[
     Path | None,
@@ -64,13 +69,10 @@ SettingsOption = Annotated[
 ReportOption = Annotated[
     Path | None, typer.Option("--out", "-o", help="Write a report to look at (HTML).", show_default=False)
 ]
-JsonFileOption = Annotated[
-    str | None,
-    typer.Option("--json", metavar="FILE|-", help="Write everything as JSON; - prints it.", show_default=False),
-]
 
 
 def evaluate(
+    context: typer.Context,
     images: ImagesArgument = None,
     bundle: BundleOption = None,
     model: ModelOption = None,
@@ -94,19 +96,25 @@ def evaluate(
         bool, typer.Option("--questions/--no-questions", help="Of a method: ask the hard questions, too.")
     ] = True,
     out: ReportOption = None,
-    json: JsonFileOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Judge a bundle on labelled photographs, or a zero-shot method on a feature set.
 
     A method is chosen on validation classes, and judged on unseen ones. A bundle is judged as a device runs it.
     """
+    from edgezsl.evaluate.document import ReportFile
     from edgezsl.evaluate.evaluation import Evaluation
-    from edgezsl.evaluate.report import check_report, write_report
+    from edgezsl.evaluate.report import evaluation_page
 
     if (images is None) == (method is None):
         raise typer.BadParameter("give a folder of photographs, or --method with --data")
-    if out is not None:
-        check_report(out)
+    if method is not None:
+        _refuse_given(context, _OF_PHOTOGRAPHS, "is for photographs, and a method is judged on features")
+    else:
+        _refuse_given(context, _OF_METHODS, "is for a method, and photographs are judged by a model")
+    if attack is None:
+        _refuse_given(context, _OF_ATTACKS, "is of an attack: give --attack, too")
+    file = None if out is None else ReportFile.open(out)
     if method is not None:
         work = _of_method(method, data, folder, settings, size=size, seeds=seeds, questions=questions)
     else:
@@ -115,9 +123,17 @@ def evaluate(
             images, bundle, model, classes, leave_out, engine, threads, corruptions=corruptions, attack=asked
         )
     found = followed(work, Evaluation, first="reading")
-    if out is not None:
-        write_report(out, found)
-    _say(found, json=json, report=out)
+    if file is not None:
+        file.write(evaluation_page(found))
+    say_json(found.to_json()) if json else _say(found, report=out)
+
+
+def _refuse_given(context: typer.Context, names: Sequence[str], why: str) -> None:
+    """Refuse an option that was typed and would do nothing."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"{parameter.opts[0]} {why}")
 
 
 def _of_method(
@@ -175,12 +191,7 @@ def _of_folder(
     return evaluate_folder(settings)
 
 
-def _say(found: Evaluation, *, json: str | None, report: Path | None) -> None:
-    if json == _STANDARD_OUTPUT:
-        say_json(found.to_json())
-        return
-    if json is not None:
-        _write_json(Path(json), found)
+def _say(found: Evaluation, *, report: Path | None) -> None:
     figures = found.figures
     say(f"{found.title}: {figures.images} images of {len(figures.names)} classes")
     say_table(["figure", "%", ""], list(_rows(found)))
@@ -188,8 +199,7 @@ def _say(found: Evaluation, *, json: str | None, report: Path | None) -> None:
     if mistakes:
         said = "; ".join(f"{one.own} for {one.taken} ({100 * one.share:.0f}%)" for one in mistakes)
         say(f"most often taken for another: {said}")
-    written = [("report", report), ("json", json)]
-    say_facts([*found.facts.items(), *((word, place) for word, place in written if place)])
+    say_facts([*found.facts.items(), *([("report", report)] if report else [])])
 
 
 def _rows(found: Evaluation) -> Iterator[tuple[str, str, str]]:
@@ -227,15 +237,3 @@ def _robust_rows(found: Robustness) -> Iterator[tuple[str, str, str]]:
     for name, one in found.attacked.items():
         robust, clean = 100 * one.robust.value, 100 * one.clean.value
         yield f"right under attack, {name}", f"{robust:.1f}", f"without: {clean:.1f}"
-
-
-def _write_json(path: Path, found: Evaluation) -> None:
-    from edgezsl.errors import Place, SinkError
-    from edgezsl.files import write_durably
-    from edgezsl.records import canonical_json
-
-    try:
-        write_durably(path, canonical_json(found.to_json()) + b"\n")
-    except OSError as cause:
-        message = f"the figures cannot be written ({cause.strerror})"
-        raise SinkError(message, code="unwritable", where=Place(str(path))) from cause

@@ -148,7 +148,8 @@ def _say_result(result: ExportResult) -> None:
     say(
         f"bundle: {result.bundle.folder} ({result.bundle.digest[:12]}), report: {result.report_file.with_suffix('.html')}"
     )
-    say(f"next: edgezsl run --bundle {quote(str(result.bundle.folder))} --camera 0 --classes classes.yaml")
+    takes = "classes.safetensors" if result.bundle.manifest.semantics.kinds == ("vector",) else "classes.yaml"
+    say(f"next: edgezsl run --bundle {quote(str(result.bundle.folder))} --camera 0 --classes {takes}")
 
 
 def _rows(result: ExportResult) -> Iterator[tuple[str, ...]]:

@@ -71,6 +71,9 @@ def _bundle(path: Path | None) -> tuple[dict[str, Any], Iterable[tuple[str, obje
     if manifest.fallback:
         facts.append(("instead of", f"{manifest.fallback.asked}: {manifest.fallback.reason}"))
     facts += rules_facts(manifest.verdicts)
+    if manifest.semantics.description_weight:
+        counted = f"counts as {manifest.semantics.description_weight:g} pictures beside examples"
+        facts.append(("description", counted))
     if manifest.semantics.attributes:
         facts.append(("attributes", ", ".join(manifest.semantics.attributes)))
     facts += [(name, f"{entry.bytes:,} bytes, {entry.sha256[:12]}") for name, entry in manifest.files.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from shlex import quote
@@ -15,7 +16,8 @@ from edgezsl.cli.say import console, followed, say, say_facts, say_json, say_tab
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgezsl.compile.method_run import TrainedMethod
+    from edgezsl.compile.method_steps import TrainedMethod
+    from edgezsl.encoders.model import Model
     from edgezsl.zsl.open_vocabulary import TrainingStep
 
 _LINE_EVERY_S = 30.0  # where nobody looks at a bar, a log is read later
@@ -43,6 +45,12 @@ UnseenOption = Annotated[
     list[str] | None,
     typer.Option(help="A class of the photographs to judge, and not to learn. May be repeated.", show_default=False),
 ]
+GraphOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The graph of dgp, dgp-u and gcnz (.npz). Default: that of the reference data.", show_default=False
+    ),
+]
 
 
 def train(
@@ -56,6 +64,7 @@ def train(
         Path | None, typer.Option(help="A method's settings, as edgezsl search --out wrote them. Default: chosen.")
     ] = None,
     unseen: UnseenOption = None,
+    graph: GraphOption = None,
     size: Annotated[
         Literal["quick", "full"], typer.Option(help="Of a method: reduced widths and epochs, or the papers' own.")
     ] = "full",
@@ -74,7 +83,7 @@ def train(
 ) -> None:
     """Train a zero-shot method on an encoder's features, or an open-vocabulary model by a recipe.
 
-    A recipe's run that was cut off goes on when the same command is typed again.
+    A recipe's run that was cut off goes on when the same command is typed again. Processes that torchrun starts share its batches.
     """
     if method is None:
         _train_by_recipe(
@@ -89,18 +98,32 @@ def train(
         return
     if data is None:
         raise typer.BadParameter("a method learns on --data: a folder of photographs, FILE.npz, or the name of a set")
-    from edgezsl.compile.method_run import MethodSettings, TrainedMethod, train_method
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise typer.BadParameter("a method is fitted in one process; torchrun is for recipes")
+    from edgezsl.compile.method_run import train_method
+    from edgezsl.compile.method_steps import MethodSettings, TrainedMethod
     from edgezsl.zsl.settings_file import read_settings
 
     given = read_settings(settings) if settings else {}
     asked = MethodSettings(
-        method, encoder, out, size=size, seed=seed, settings=given, unseen=tuple(unseen or ()), cache=work
+        method,
+        encoder,
+        out,
+        size=size,
+        seed=seed,
+        settings=given,
+        unseen=tuple(unseen or ()),
+        cache=work,
+        graph=graph,
+        wordnet=wordnet,
     )
     result = followed(train_method(asked, data, folder), TrainedMethod, first="reading the features")
     say_json(result.to_json()) if json else _say_method(result)
 
 
 def _say_method(result: TrainedMethod) -> None:
+    from edgezsl.encoders.model import KNOWLEDGE_GRAPH
+
     facts, chosen, data = result.model.facts, result.chosen, result.data
     settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items())
     say_facts(
@@ -116,7 +139,10 @@ def _say_method(result: TrainedMethod) -> None:
     for name, why in result.skipped.items():
         say(f"skipped {name}: {why}", stderr=True)
     folder = quote(str(result.model.folder))
-    say(f"next: edgezsl export {folder} --fp32 --parity-images FOLDER --classes classes.yaml")
+    if result.model.has(KNOWLEDGE_GRAPH):
+        say(f"next: edgezsl export {folder} --fp32, and edgezsl embed --model {folder} classes.yaml for its classes")
+    else:
+        say(f"next: edgezsl export {folder} --fp32 --parity-images FOLDER --classes classes.yaml")
 
 
 def _train_by_recipe(
@@ -127,13 +153,16 @@ def _train_by_recipe(
     from edgezsl.compile.training_run import TrainingSettings, train_model
 
     settings = TrainingSettings(recipe, data, wordnet, work, out, left_out=left_out, threads=threads)
-    _follow(train_model(settings))
-    say(f"the model is in {out}; edgezsl export {out} --int8 makes a bundle of it")
+    model = _follow(train_model(settings))
+    if model is not None:  # of several processes the first says it
+        say(f"the model is in {out}; edgezsl export {out} --int8 makes a bundle of it")
 
 
-def _follow(steps: Iterator[TrainingStep]) -> None:
-    """Draw how far a run is: bars on a terminal, elsewhere a line now and then."""
+def _follow(steps: Iterator[TrainingStep | Model]) -> Model | None:
+    """Draw how far a run is, and return what came out: bars on a terminal, elsewhere a line now and then."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from edgezsl.encoders.model import Model
 
     said = console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -141,6 +170,8 @@ def _follow(steps: Iterator[TrainingStep]) -> None:
     with Progress(*columns, TextColumn("{task.fields[note]}"), console=said, disable=not said.is_terminal) as bars:
         tasks = {}
         for step in steps:
+            if isinstance(step, Model):
+                return step
             if step.part not in tasks:
                 tasks[step.part] = bars.add_task(step.part, total=step.total, note="")
             bars.update(tasks[step.part], completed=step.done, note=step.note)
@@ -148,3 +179,4 @@ def _follow(steps: Iterator[TrainingStep]) -> None:
             if not said.is_terminal and (now - last_said >= _LINE_EVERY_S or step.done == step.total):
                 say(f"{time.strftime('%H:%M:%S')} {step.part}: {step.done} of {step.total} {step.note}", stderr=True)
                 last_said = now
+    return None

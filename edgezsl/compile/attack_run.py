@@ -10,7 +10,7 @@ import numpy as np
 
 from edgezsl.encoders.model import IMAGE_ENCODER
 from edgezsl.encoders.torch_graph import GraphModule
-from edgezsl.errors import InputError
+from edgezsl.errors import InputError, shown
 from edgezsl.evaluate.progress import Progress
 from edgezsl.evaluate.robustness import robust_accuracy
 from edgezsl.preprocess import Preprocessor
@@ -78,7 +78,8 @@ def attacked_accuracy(
     rows = {name: row for row, name in enumerate(prototypes.names)}
     known = [picture for picture in pictures.each if picture.label in rows]
     if not known:
-        raise InputError("no photograph is of a class of the vocabulary", code="no_labels", expected="one at least")
+        message = f"none of {pictures.count} photographs is of a class of the vocabulary"
+        raise InputError(message, code="no_labels", expected=f"a sub-folder named {shown(prototypes.names[0])}, or so")
     contract = model.facts.contract
     inputs = pixels_of([picture.image for picture in known], Preprocessor(contract))
     labels = np.array([rows[picture.label] for picture in known], np.int64)

@@ -134,7 +134,7 @@ class Draft:
             space=self._with_means(names),
             precision=precisions[-1],
             image_encoders=encoders,
-            semantics=facts.semantics,
+            semantics=self.model.device_semantics,
             golden=golden_bounds(self.golden, precisions),
             opset=opset_of(load_graph(self.encoders[precisions[-1]], "the image encoder")),
             ir_version=IR_VERSION,

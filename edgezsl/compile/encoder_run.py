@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgezsl.compile.dead_leaves import PARITY_SEED, images
-from edgezsl.errors import EngineError, ModelError, Place
+from edgezsl.errors import EngineError, ModelError, Place, first_line
 from edgezsl.manifest import Batch
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.engine import FunctionEngine, run_in_batches
@@ -112,9 +112,8 @@ def check_batch(data: bytes, contract: InputContract, dim: int, batch: Batch, si
     try:
         together = encoder_engine(data, contract, dim, batch).run(pixels)
     except (EngineError, ValueError) as cause:  # ValueError: rows of another number than asked for
-        raise ModelError(
-            "the graph has its number of frames built in", code="fixed_batch", where=place, expected=expected, hint=hint
-        ) from cause
+        message = f"the graph has its number of frames built in ({first_line(cause)})"
+        raise ModelError(message, code="fixed_batch", where=place, expected=expected, hint=hint) from cause
     alone = embeddings_one_by_one(single, pixels)
     lengths = np.linalg.norm(alone, axis=1, keepdims=True)
     if not np.all(np.abs(together - alone) <= _SAME * np.maximum(lengths, 1e-12)):

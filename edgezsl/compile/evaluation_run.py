@@ -75,7 +75,7 @@ def evaluate_folder(settings: FolderSettings) -> Iterator[Progress | Evaluation]
         if settings.model is None:
             bundle = Bundle.open(settings.bundle)
         else:
-            bundle = yield from _drafted(settings.model, Path(place))
+            bundle = yield from drafted(settings.model, Path(place))
         prototypes = vocabulary(
             bundle, pictures.labels, classes=settings.classes, left_out=settings.left_out, threads=settings.threads
         )
@@ -122,8 +122,17 @@ def _with_origin(found: Evaluation, bundle: Bundle, pictures: Pictures) -> Evalu
     return replace(found, facts=facts)
 
 
-def _drafted(folder: Path, place: Path) -> Generator[Progress, None, Bundle]:
-    """Return a bundle of a model directory in full precision, as an export would make it."""
+def drafted(folder: Path, place: Path) -> Generator[Progress, None, Bundle]:
+    """Return a bundle of a model directory in full precision, as an export without photographs would make it.
+
+    Args:
+        folder: The model directory.
+        place: Where the bundle may be written.
+
+    Raises:
+        ModelError: When the model directory is damaged, or its graph is not one that this version exports.
+        MissingExtraError: When onnx, ONNX Runtime or OpenCV is not installed.
+    """
     from edgezsl.compile.draft import make_draft
     from edgezsl.compile.recipe import load_recipe
     from edgezsl.compile.vocabulary import everyday_prototypes

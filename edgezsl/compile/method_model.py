@@ -19,6 +19,8 @@ from edgezsl.zsl.selection import penalty_in_scores
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from torch import nn
+
     from edgezsl.data.feature_set import FeatureSet
     from edgezsl.encoders.model import Model
     from edgezsl.manifest import SemanticKind
@@ -43,19 +45,39 @@ def method_files(base: Model, sides: Sides, *, width: int, words: bool) -> dict[
         ModelError: When a graph cannot be used or made.
         MissingExtraError: When the package onnx is not installed.
     """
+    semantics = torch.ones(2, width)
+    outputs = ["vectors", "bias"] if sides.biased else ["vectors"]
+    encoder, opset = encoder_with(base, sides.image)
+    classes = module_graph(sides.classes.eval(), [semantics], inputs=["semantics"], outputs=outputs, opset=opset)
+    return {IMAGE_ENCODER: encoder, SEMANTIC_MAP: classes, **(text_files(base) if words else {})}
+
+
+def encoder_with(base: Model, image: nn.Module) -> tuple[bytes, int]:
+    """Return the encoder of a model with something behind it, as one graph, and its opset.
+
+    Args:
+        base: The encoder of the features.
+        image: What makes embeddings `(N, D)` of features `(N, F)`.
+
+    Raises:
+        ModelError: When a graph cannot be used or made.
+        MissingExtraError: When the package onnx is not installed.
+    """
     facts = base.facts
     encoder = portable_encoder(base.read(IMAGE_ENCODER), facts.contract, facts.space, str(base.folder / IMAGE_ENCODER))
     opset = opset_of(load_graph(encoder, "the image encoder"))
-    features, semantics = torch.zeros(2, facts.space.dim), torch.ones(2, width)
-    image = module_graph(sides.image.eval(), [features], inputs=["features"], outputs=[OUTPUT], opset=opset)
-    outputs = ["vectors", "bias"] if sides.biased else ["vectors"]
-    classes = module_graph(sides.classes.eval(), [semantics], inputs=["semantics"], outputs=outputs, opset=opset)
-    text = (TEXT_ENCODER, TOKEN_TABLE, TOKENIZER) if words else ()
-    return {
-        IMAGE_ENCODER: chained(with_batch(encoder, _ANY), image, output=OUTPUT),
-        SEMANTIC_MAP: classes,
-        **{name: base.read(name) for name in text if base.has(name)},
-    }
+    features = torch.zeros(2, facts.space.dim)
+    behind = module_graph(image.eval(), [features], inputs=["features"], outputs=[OUTPUT], opset=opset)
+    return chained(with_batch(encoder, _ANY), behind, output=OUTPUT), opset
+
+
+def text_files(model: Model) -> dict[str, bytes]:
+    """Return the files of a model's text side, by name.
+
+    Raises:
+        ModelError: When one has changed since the model was opened.
+    """
+    return {name: model.read(name) for name in (TEXT_ENCODER, TOKEN_TABLE, TOKENIZER) if model.has(name)}
 
 
 def method_facts(

@@ -6,106 +6,35 @@ the semantic map: the result is a model like any other, whose classes are swappe
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgezsl.classes import SLOT
-from edgezsl.compile.encoder_run import encoder_engine
+from edgezsl.compile.graph_run import train_on_graph
 from edgezsl.compile.method_model import method_facts, method_files
-from edgezsl.data.folder_set import EncoderOfFeatures, FolderFeatures, folder_features, folder_set
+from edgezsl.compile.method_steps import TrainedMethod, embedded_pictures, fitted_by_protocol
+from edgezsl.data.folder_set import folder_set
 from edgezsl.data.named_sets import feature_set_named
-from edgezsl.encoders.graph import portable_encoder
-from edgezsl.encoders.model import IMAGE_ENCODER, Model
+from edgezsl.encoders.model import Model
 from edgezsl.encoders.text_side import text_side
 from edgezsl.errors import InputError, Place
-from edgezsl.evaluate.progress import Progress
-from edgezsl.preprocess import Preprocessor
+from edgezsl.zsl.knowledge.node_classifier import GRAPH_METHODS
 from edgezsl.zsl.methods import method_named
-from edgezsl.zsl.selection import Chosen, Judgement, Trial, fit_chosen, judge
 from edgezsl.zsl.sides import sides_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from edgezsl.compile.method_steps import MethodSettings
     from edgezsl.data.feature_set import FeatureSet
-    from edgezsl.zsl.methods import MethodEntry, Size
-    from edgezsl.zsl.space import Value
-
-
-@dataclass(frozen=True, slots=True)
-class MethodSettings:
-    """What training a method is asked for.
-
-    Attributes:
-        method: Its name.
-        encoder: The model directory whose image encoder gives features, and whose text side describes classes; None for the
-            model that comes with edgezsl.
-        out: The model directory to write.
-        size: Of the run.
-        seed: Of methods that start from random numbers, and of what is held back.
-        settings: Hyper-parameters; the others are chosen on validation classes.
-        unseen: Classes of a folder that are judged and not fitted on.
-        cache: Where features of pictures are kept, or None.
-    """
-
-    method: str
-    encoder: Path | None
-    out: Path
-    size: Size = "full"
-    seed: int = 0
-    settings: Mapping[str, Value] = field(default_factory=dict)
-    unseen: tuple[str, ...] = ()
-    cache: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainedMethod:
-    """What came out.
-
-    Attributes:
-        model: The model directory.
-        chosen: The method, fitted, with what validation chose.
-        judgement: On unseen classes; None where the set has none.
-        trials: What was tried.
-        data: What it was fitted on.
-        skipped: Pictures of a folder that could not be read, by path, with the reason.
-    """
-
-    model: Model
-    chosen: Chosen
-    judgement: Judgement | None
-    trials: tuple[Trial, ...]
-    data: FeatureSet
-    skipped: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """Accuracies in [0, 1] by name: of validation classes, and of unseen ones where the set has any."""
-        found = {"validation T1": self.chosen.val_t1}
-        if self.judgement is not None:
-            of = self.judgement
-            named = {"unseen T1": of.t1, "U": of.u, "S": of.s, "H": of.h, "H with the seen penalty": of.h_calibrated}
-            found |= {name: value for name, value in named.items() if value is not None}
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what `edgezsl train --json` prints."""
-        facts = self.model.facts
-        return {
-            "model": str(self.model.folder),
-            "digest": self.model.digest,
-            "method": facts.method,
-            "settings": self.chosen.settings,
-            "trials": [asdict(trial) for trial in self.trials],
-            "seen_penalty": facts.seen_penalty,
-            "figures": self.figures,
-            "skipped": dict(self.skipped),
-        }
+    from edgezsl.encoders.model import ModelFacts
+    from edgezsl.evaluate.progress import Progress
+    from edgezsl.zsl.selection import Chosen
 
 
 def train_method(settings: MethodSettings, data: str, reference: Path | None) -> Iterator[Progress | TrainedMethod]:
@@ -120,8 +49,11 @@ def train_method(settings: MethodSettings, data: str, reference: Path | None) ->
         InputError: When the data hold too little or are not the encoder's, or the method or a setting is unknown.
         ModelError: When the encoder cannot be used, or the method does not fold.
     """
-    method_named(settings.method)  # before any work, as the place
     Model.check_place(settings.out)
+    if settings.method in GRAPH_METHODS:
+        yield from train_on_graph(settings, data, reference)
+        return
+    method_named(settings.method)  # before any work, as the place
     if Path(data).is_dir():
         yield from train_on_folder(settings, Path(data))
     else:
@@ -149,7 +81,7 @@ def train_on_folder(settings: MethodSettings, folder: Path) -> Iterator[Progress
             expected="a model with a text encoder or a table of words",
             hint="give another --encoder, or a feature set (.npz) with semantics as --data",
         )
-    found = yield from _embedded(folder, base, settings.cache)
+    found = yield from embedded_pictures(folder, base, settings.cache)
     templates = base.facts.semantics.templates
 
     def describe(names: Sequence[str]) -> NDArray[np.float32]:
@@ -176,46 +108,11 @@ def train_on_features(
         ModelError: When the encoder cannot be used, or the method does not fold.
     """
     base, entry = Model.open(settings.encoder), method_named(settings.method)
-    if data.features.shape[1] != base.facts.space.dim:
-        raise InputError(
-            f"the features have {data.features.shape[1]} values, the encoder {base.facts.name!r} gives {base.facts.space.dim}",
-            code="other_encoder",
-            where=Place(data.name),
-            expected="the encoder that the features are of",
-            hint="name its model directory with --encoder",
-        )
-    trials, chosen = yield from _chosen(entry, data, settings)
-    judgement = judge(chosen.method, data, gamma=chosen.gamma) if len(data.rows["test_unseen"]) else None
-    yield Progress("writing the model", 1, 1)
-    sides = sides_of(chosen.method)
-    files = method_files(base, sides, width=data.semantics.shape[1], words=words)
-    facts = method_facts(base, data, chosen, sides=sides, method=settings.method, files=files, seed=settings.seed)
-    yield TrainedMethod(Model.write(settings.out, facts, files), chosen, judgement, trials, data)
 
+    def written(chosen: Chosen) -> tuple[ModelFacts, dict[str, bytes]]:
+        sides = sides_of(chosen.method)
+        files = method_files(base, sides, width=data.semantics.shape[1], words=words)
+        facts = method_facts(base, data, chosen, sides=sides, method=settings.method, files=files, seed=settings.seed)
+        return facts, files
 
-def _embedded(folder: Path, base: Model, cache: Path | None) -> Generator[Progress, None, FolderFeatures]:
-    contract, space = base.facts.contract, base.facts.space
-    graph = portable_encoder(base.read(IMAGE_ENCODER), contract, space, str(base.folder / IMAGE_ENCODER))
-    engine, preprocess = encoder_engine(graph, contract, space.dim), Preprocessor(contract)
-
-    def embed(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        return np.asarray(engine.run(preprocess(list(pictures))), np.float32)
-
-    for step in folder_features(folder, EncoderOfFeatures(base.digest, embed), cache):
-        if isinstance(step, FolderFeatures):
-            return step
-        yield Progress("embedding pictures", *step)
-    raise RuntimeError("the pictures ended without features")
-
-
-def _chosen(
-    entry: MethodEntry, data: FeatureSet, settings: MethodSettings
-) -> Generator[Progress, None, tuple[tuple[Trial, ...], Chosen]]:
-    trials: list[Trial] = []
-    total = entry.grid_size(settings.settings)
-    for step in fit_chosen(entry, data, size=settings.size, seed=settings.seed, settings=dict(settings.settings)):
-        if isinstance(step, Chosen):
-            return tuple(trials), step
-        trials.append(step)
-        yield Progress("choosing settings", len(trials), total)
-    raise RuntimeError("the choice ended without a method")
+    yield (yield from fitted_by_protocol(entry, data, settings, base, written))

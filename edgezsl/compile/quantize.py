@@ -109,7 +109,7 @@ def quantized_graph(
     nodes = quantized_nodes(model, keep_float)
     if not nodes:
         raise ModelError(
-            "there is nothing to quantize in the image encoder",
+            f"none of {len(model.graph.node)} nodes of the image encoder is to be quantized",
             code="nothing_to_quantize",
             expected=f"{', '.join(QUANTIZED_OPS)} that the recipe does not keep in float",
             hint="export it with --fp32, or keep less in float in the recipe",
@@ -159,8 +159,9 @@ def dynamic_graph(data: bytes) -> bytes:
         result = stripped(package.load(str(file)))
     if not any(node.op_type == "MatMulInteger" for node in result.graph.node):
         raise ModelError(
-            "there is no matrix product by a weight in the image encoder",
+            f"none of {len(model.graph.node)} nodes of the image encoder is a matrix product by a weight",
             code="nothing_to_quantize",
+            expected="a MatMul, as vision transformers have them",
             hint="take --int8, or --fp32",
         )
     return graph_bytes(result)

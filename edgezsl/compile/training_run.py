@@ -16,6 +16,7 @@ from edgezsl.errors import Place, RecipeError
 from edgezsl.files import file_digest
 from edgezsl.manifest import Licence
 from edgezsl.records import Fields, sha256_hex
+from edgezsl.zsl.data_parallel import processes_of_torchrun
 from edgezsl.zsl.open_vocabulary import LeftOut, TrainedModel, Training, TrainingStep
 from edgezsl.zsl.recipe import TrainingRecipe
 from edgezsl.zsl.training_data import left_out_ids
@@ -58,14 +59,19 @@ class TrainingSettings:
     threads: int = 2
 
 
-def train_model(settings: TrainingSettings) -> Iterator[TrainingStep]:
-    """Train, and write the model directory; yields how far it is.
+def train_model(settings: TrainingSettings) -> Iterator[TrainingStep | Model]:
+    """Train, and write the model directory; yields how far it is, and last the model.
+
+    Of several processes that `torchrun` started, each computes its share of the batches of the visual encoder, and the first does
+    everything else: it alone yields.
 
     Raises:
         RecipeError: When the recipe has no training section, or breaks its format.
-        InputError: When a file of the data folder is missing or is not what the recipe says.
+        InputError: When a file of the data folder is missing or is not what the recipe says, or the processes cannot share the
+            batches or the work folder.
         MissingExtraError: When the sentence encoder's weights are not installed.
         ModelError: When the directory cannot be written.
+        TransientError: When another process has ended.
     """
     recipe = load_recipe(settings.recipe)
     if not recipe.training:
@@ -85,15 +91,16 @@ def train_model(settings: TrainingSettings) -> Iterator[TrainingStep]:
     if settings.left_out is not None:
         ids = left_out_ids(settings.data / _LEFT_OUT_SETS, settings.left_out)
         left_out = LeftOut(ids, settings.left_out)
-    run = Training(training, settings.data, settings.wordnet, settings.work, left_out=left_out)
-    for item in run.run():
-        if isinstance(item, TrainingStep):
-            yield item
-        else:
-            _write(item, settings, recipe, training)
+    with processes_of_torchrun() as processes:
+        run = Training(training, settings.data, settings.wordnet, settings.work, left_out=left_out, processes=processes)
+        for item in run.run():
+            if isinstance(item, TrainedModel):
+                yield _write(item, settings, recipe, training)
+            elif processes.is_first:
+                yield item
 
 
-def _write(trained: TrainedModel, settings: TrainingSettings, recipe: Recipe, training: TrainingRecipe) -> None:
+def _write(trained: TrainedModel, settings: TrainingSettings, recipe: Recipe, training: TrainingRecipe) -> Model:
     files = model_files(trained, recipe, training, minilm_tokenizer(weights_folder() / "tokenizer.json"))
     wordnet = WordNet.read(settings.wordnet)
     named = (training.teacher, training.classes, training.hierarchy, training.visual)
@@ -107,7 +114,7 @@ def _write(trained: TrainedModel, settings: TrainingSettings, recipe: Recipe, tr
         data={str(path): _data_digest(settings.data / path) for path in (*named, *images)},
         licence=LICENCE,
     )
-    Model.write(settings.out, facts, files)
+    return Model.write(settings.out, facts, files)
 
 
 def _data_digest(path: Path) -> str:

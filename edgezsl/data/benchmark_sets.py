@@ -7,6 +7,7 @@ a narrow cone, so that the mean of the vocabulary is subtracted.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -113,7 +114,8 @@ def tinyimagenet(data: Path, *, seed: int) -> FeatureSet:
     features = np.concatenate([levels for levels, _ in kept]).astype(np.float32) * float(file["scale"])
     semantics = (texts - texts.mean(axis=0))[index[known]]
     named = {**file, "labels": every, "class_names": file["class_names"][known]}
-    return _feature_set(f"tinyimagenet-{seed}", named, features, semantics, rows)
+    found = _feature_set(f"tinyimagenet-{seed}", named, features, semantics, rows)
+    return replace(found, ids=tuple(file["wnids"][known].tolist()))
 
 
 def rows_by_classes(

@@ -39,6 +39,7 @@ class FeatureSet:
         semantics: `(C, A)` float32: attributes, or embeddings of sentences.
         rows: Row numbers by part: `train`, `val`, `trainval`, `test_seen`, `test_unseen`.
         attributes: A names of what the columns of `semantics` say, where they are attributes, or none.
+        ids: C ids of the classes in WordNet or another graph, where names alone do not say which thing is meant, or none.
     """
 
     name: str
@@ -48,6 +49,7 @@ class FeatureSet:
     semantics: NDArray[np.float32]
     rows: Mapping[str, NDArray[np.int64]]
     attributes: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_arrays(Place(self.name))
@@ -60,6 +62,8 @@ class FeatureSet:
         if self.attributes and len(self.attributes) != self.semantics.shape[1]:
             expected = f"{self.semantics.shape[1]}, one for each column of semantics"
             raise _refuse(f"{len(self.attributes)} names of attributes", expected, where)
+        if self.ids and len(self.ids) != classes:
+            raise _refuse(f"{len(self.ids)} ids", f"{classes}, one for each class", where)
         for name, values in (("features", self.features), ("semantics", self.semantics)):
             if not np.isfinite(values).all():
                 row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
@@ -102,7 +106,8 @@ def read_feature_set(path: Path) -> FeatureSet:
     """Read the generic `.npz` by which any modality can come in.
 
     It holds `features (N, F)`, `labels (N,)`, `semantics (C, A)`, `class_names (C,)`, and row numbers from 0 under `train_loc`,
-    `val_loc`, `trainval_loc`, `test_seen_loc` and `test_unseen_loc`; and `attributes (A,)`, names, where classes have attributes.
+    `val_loc`, `trainval_loc`, `test_seen_loc` and `test_unseen_loc`; and `attributes (A,)`, names, where classes have attributes,
+    and `ids (C,)`, for methods on a graph, where names do not say which of its nodes a class is.
 
     Raises:
         InputError: When it cannot be read, lacks an array, or a class is of parts that exclude each other.
@@ -117,6 +122,7 @@ def read_feature_set(path: Path) -> FeatureSet:
                 file["semantics"].astype(np.float32),
                 {part: file[f"{part}_loc"].astype(np.int64) for part in PARTS},
                 tuple(file["attributes"].tolist()) if "attributes" in file else (),
+                tuple(file["ids"].tolist()) if "ids" in file else (),
             )
     except InputError:
         raise

@@ -74,7 +74,10 @@ def folder_features(
     if not inside:
         expected = "a sub-folder for each class, named after it"
         raise InputError(
-            "no picture lies in a sub-folder", code="no_images", where=Place(str(folder)), expected=expected
+            f"none of {len(files.paths)} pictures lies in a sub-folder",
+            code="no_images",
+            where=Place(str(folder)),
+            expected=expected,
         )
     kept = None if cache is None else cache / f"{_digest(files, inside, encoder)}.npz"
     if kept is not None and kept.is_file():

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_ALL = slice(None)
+
 
 @dataclass(frozen=True, slots=True)
 class Crops:
@@ -68,12 +70,13 @@ class CropPool:
         self._edges = np.cumsum(shares / shares.sum())
         self._seed = seed
 
-    def batch(self, step: int, size: int, side: int) -> CropBatch:
-        """Return batch `step` of `size` crops, `side` pixels wide and high."""
+    def batch(self, step: int, size: int, side: int, rows: slice = _ALL) -> CropBatch:
+        """Return the `rows` of batch `step` of `size` crops, `side` pixels wide and high."""
         rng = np.random.default_rng((self._seed, step))
         chosen = np.searchsorted(self._edges, rng.random(size) * self._edges[-1])
-        spots, mirrored = rng.random((size, 2)), rng.random(size) < 1 / 2
-        crops = np.empty((size, side, side, 3), np.uint8)
+        spots, mirrored = rng.random((size, 2))[rows], (rng.random(size) < 1 / 2)[rows]
+        chosen = chosen[rows]
+        crops = np.empty((len(chosen), side, side, 3), np.uint8)
         answers, targets = [], []
         for row, number in enumerate(chosen):
             one = self._sets[number]
@@ -96,12 +99,12 @@ class CropPool:
             rows.append(one.answers[int(spots[row, 0] * len(one.images)), int(spots[row, 1] * one.boxes.shape[1])])
         return np.stack(rows).astype(np.float32)
 
-    def batches(self, steps: Sequence[tuple[int, int]], size: int) -> Iterator[CropBatch]:
-        """Return the batches of `steps`, (number, side) each, every one prepared while the one before is used."""
+    def batches(self, steps: Sequence[tuple[int, int]], size: int, rows: slice = _ALL) -> Iterator[CropBatch]:
+        """Return the `rows` of the batches of `steps`, (number, side) each, one prepared while the one before is used."""
         with ThreadPoolExecutor(1) as ahead:
             waiting = None
             for step, side in steps:
-                following = ahead.submit(self.batch, step, size, side)
+                following = ahead.submit(self.batch, step, size, side, rows)
                 if waiting is not None:
                     yield waiting.result()
                 waiting = following

@@ -16,7 +16,7 @@ import numpy as np
 from edgezsl.errors import InputError, Place, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,16 +33,28 @@ class WordNetGraph:
     """Nodes with names, and which are joined.
 
     Attributes:
-        wnids: WordNet ids of N nodes, each once.
+        wnids: WordNet ids of N nodes, each once; or ids of one's own, where `kinds` says what WordNet cannot.
         names: For each node, its words, parted by a comma and a space, the usual one first.
         edges: `(E, 2)` int64: pairs of nodes, the smaller number first: no direction.
+        kinds: `(P, 2)` int64: of joined nodes, one and what it is a kind of; None where that is to be asked of WordNet.
     """
 
     wnids: tuple[str, ...]
     names: tuple[str, ...]
     edges: NDArray[np.int64]
+    kinds: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
+        self._check_edges()
+        if self.kinds is not None:
+            if self.kinds.ndim != 2 or self.kinds.shape[1] != 2:  # noqa: PLR2004  # pairs
+                raise _refuse(f"kinds of the shape {self.kinds.shape}", "(P, 2)")
+            joined = set(map(tuple, self.edges.tolist()))
+            apart = [pair for pair in self.kinds.tolist() if tuple(sorted(pair)) not in joined]
+            if apart:
+                raise _refuse(f"{len(apart)} kinds without an edge, such as {apart[0]}", "pairs that edges joins")
+
+    def _check_edges(self) -> None:
         count = len(self.wnids)
         if len(self.names) != count or len(set(self.wnids)) != count:
             raise _refuse(f"{count} ids, {len(set(self.wnids))} different ones, {len(self.names)} names", "one of each")
@@ -71,28 +83,48 @@ class WordNetGraph:
         """Return the nodes `(n,)` whose id is none of WordNet: what ImageNet added to hold its tree together."""
         return np.array([node for node, wnid in enumerate(self.wnids) if not _WNID.fullmatch(wnid)], np.int64)
 
-    def node_named(self, text: str) -> int:
-        """Return the node that a WordNet id or one of its words means: what stands under `parents` of a new class.
+    def meant_by(self, texts: Iterable[str]) -> list[list[int]]:
+        """Return for each text the nodes that it may mean, none or several where it does not say which.
 
         Args:
-            text: An id, or a word without regard to case. A word of several nodes is the one that it is the usual word of.
+            texts: Ids, or words without regard to case: all words of a node as `names` has them, or one of them. A word of several
+                nodes is the one that it is the usual word of.
+        """
+        ids = {wnid: node for node, wnid in enumerate(self.wnids)}
+        having: dict[str, list[int]] = {}
+        usual: dict[str, list[int]] = {}
+        for node, words in enumerate(self.names):
+            first, *others = words.lower().split(", ")
+            usual.setdefault(first, []).append(node)
+            for word in {words.lower(), first, *others}:
+                having.setdefault(word, []).append(node)
+        found = []
+        for text in texts:
+            wanted = text.strip().lower()
+            best = usual.get(wanted, [])
+            found.append([ids[text]] if text in ids else best if len(best) == 1 else having.get(wanted, []))
+        return found
+
+    def nodes_named(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return the nodes `(K,)` that texts mean.
+
+        Args:
+            texts: As of `meant_by`.
 
         Raises:
-            InputError: When no node is meant, or several are.
+            InputError: When one means no node, or several.
         """
-        if text in self.wnids:
-            return self.wnids.index(text)
-        wanted = text.strip().lower()
-        having = [node for node, words in enumerate(self.names) if wanted in words.lower().split(", ")]
-        usual = [node for node in having if self.names[node].lower().split(", ")[0] == wanted]
-        found = usual if len(usual) == 1 else having
-        if len(found) == 1:
-            return found[0]
-        if not found:
+        meant = self.meant_by(texts)
+        return np.array([self._only(text, nodes) for text, nodes in zip(texts, meant, strict=True)], np.int64)
+
+    def _only(self, text: str, nodes: Sequence[int]) -> int:
+        if len(nodes) == 1:
+            return nodes[0]
+        if not nodes:
             raise InputError(f"the graph has no node {shown(text)}", code="unknown_node", expected=_NO_NODES)
-        several = "; ".join(f"{self.wnids[node]} ({self.names[node]})" for node in found[:_NAMED_AT_MOST])
+        several = "; ".join(f"{self.wnids[node]} ({self.names[node]})" for node in nodes[:_NAMED_AT_MOST])
         raise InputError(
-            f"{shown(text)} means {len(found)} nodes of the graph: {several}",
+            f"{shown(text)} means {len(nodes)} nodes of the graph: {several}",
             code="ambiguous_node",
             expected="one node",
             hint="write its WordNet id",
@@ -115,16 +147,16 @@ class Hypernymy:
 
 
 def read_wordnet_graph(path: Path) -> WordNetGraph:
-    """Read the `.npz` with `edges (E, 2)`, `wnids (N,)` and `names (N,)`.
+    """Read the `.npz` with `edges (E, 2)`, `wnids (N,)` and `names (N,)`, and `kinds (P, 2)` where the graph is no part of WordNet.
 
     Raises:
         InputError: When it cannot be read or is no such graph.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return WordNetGraph(
-                tuple(file["wnids"].tolist()), tuple(file["names"].tolist()), file["edges"].astype(np.int64)
-            )
+            kinds = file["kinds"].astype(np.int64) if "kinds" in file else None
+            names = tuple(file["wnids"].tolist()), tuple(file["names"].tolist())
+            return WordNetGraph(*names, file["edges"].astype(np.int64), kinds)
     except InputError:
         raise
     except (OSError, ValueError, KeyError) as cause:
@@ -133,7 +165,7 @@ def read_wordnet_graph(path: Path) -> WordNetGraph:
             code="bad_graph",
             where=Place(str(path)),
             expected="an .npz with edges, wnids and names",
-            hint="give the folder of the reference data: --data or EDGEZSL_DATA",
+            hint="give another file, or the folder of the reference data: EDGEZSL_DATA",
         ) from cause
 
 

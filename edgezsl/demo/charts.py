@@ -6,13 +6,10 @@ be read on a light page and on a dark one.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from edgezsl.demo.photographs import EXTRA
 from edgezsl.demo.record import called
-from edgezsl.errors import missing_extra
-from edgezsl.evaluate.svg import INK, svg
+from edgezsl.evaluate.svg import INK, chart, svg
 
 if TYPE_CHECKING:
     from edgezsl.demo.record import DemoReport, Seen
@@ -23,17 +20,6 @@ _SWAP = "#d97706"
 _COLOURS = ("#3b82d6", "#e0731d", "#22a06b", "#c04a9c", "#8b6ad9", "#b08a00", "#0f9bb0", "#d05a5a")
 _WIDTH = 11.0  # inches
 _LEAST_BAND_S = 0.8  # a shorter band has no room for its words
-_PURPOSE = "the charts of the report"
-
-
-def check_charts() -> None:
-    """Check that charts can be drawn, without the second that importing matplotlib takes.
-
-    Raises:
-        MissingExtraError: When matplotlib is not installed.
-    """
-    if find_spec("matplotlib") is None:
-        raise missing_extra("matplotlib", EXTRA, _PURPOSE)
 
 
 def score_chart(report: DemoReport) -> str:
@@ -78,22 +64,8 @@ def gap_chart(report: DemoReport) -> str:
 
 
 def _figure(height: float) -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as cause:
-        raise missing_extra("matplotlib", EXTRA, _PURPOSE, cause) from cause
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    figure.patch.set_visible(False)
-    axes = figure.add_subplot()
-    axes.patch.set_visible(False)
+    figure, (axes,) = chart(_WIDTH, height)
     axes.margins(x=0.005)
-    axes.tick_params(colors=INK, labelsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(INK)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=INK, fontsize=9)
     return figure, axes
 
 

@@ -2,67 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgezsl.demo.charts import check_charts, gap_chart, score_chart
+from edgezsl.demo.charts import gap_chart, score_chart
 from edgezsl.demo.photographs import LICENCES
 from edgezsl.demo.record import called
-from edgezsl.errors import Place, SinkError
 from edgezsl.evaluate.document import document, facts, jpeg, table, tiles
-from edgezsl.files import write_durably
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgezsl.demo.photographs import Credit
     from edgezsl.demo.record import DemoReport, Seen, Segment, Still, Swap
-
-
-@dataclass(frozen=True, slots=True)
-class ReportFile:
-    """Where the report will be written.
-
-    Attributes:
-        path: The file.
-    """
-
-    path: Path
-
-    @classmethod
-    def open(cls, path: Path) -> ReportFile:
-        """Check, before anybody waits for the show, that its report can be made and written. Folders are made.
-
-        Raises:
-            SinkError: When the file cannot be written.
-            MissingExtraError: When matplotlib is not installed.
-        """
-        check_charts()
-        new = not path.exists()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.open("ab").close()
-            if new:
-                path.unlink()
-        except OSError as cause:
-            raise _unwritable(path, cause) from cause
-        return cls(path)
-
-    def write(self, report: DemoReport) -> None:
-        """Write the report.
-
-        Raises:
-            SinkError: When the file cannot be written.
-            MissingExtraError: When matplotlib cannot be imported.
-        """
-        text = page(report)
-        try:
-            write_durably(self.path, text.encode("utf-8", "replace"))
-        except OSError as cause:
-            raise _unwritable(self.path, cause) from cause
 
 
 def page(report: DemoReport) -> str:
@@ -265,12 +217,3 @@ def _next(report: DemoReport) -> str:
 
 def _is_after(seen: Seen) -> bool:
     return seen.answer.revision > 1
-
-
-def _unwritable(path: Path, cause: OSError) -> SinkError:
-    return SinkError(
-        f"the report cannot be written ({cause.strerror})",
-        code="unwritable",
-        where=Place(str(path)),
-        hint="choose another place with --out",
-    )

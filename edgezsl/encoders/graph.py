@@ -68,9 +68,8 @@ def load_graph(data: bytes, file: str) -> onnx.ModelProto:
     try:
         model: onnx.ModelProto = package.load_model_from_string(data)
     except (DecodeError, UnicodeDecodeError) as cause:
-        raise ModelError(
-            "this is not an ONNX file", code="not_onnx", where=place, expected="an ONNX graph", hint=_EXPORT_AGAIN
-        ) from cause
+        found = f"this is not an ONNX file but {len(data):,} other bytes"
+        raise ModelError(found, code="not_onnx", where=place, expected="an ONNX graph", hint=_EXPORT_AGAIN) from cause
     if any(tensor.data_location == package.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         message = "its weights lie in another file"
         raise ModelError(message, code="bad_graph", where=place, expected="one file", hint=_EXPORT_AGAIN)

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgezsl.encoders.source_model import SourceModel
+    from edgezsl.manifest import SemanticKind
 
 MODEL_FORMAT = "edgezsl-model/1"
 MODEL_FILE = "model.json"
 IMAGE_ENCODER = "image_encoder.onnx"
+KNOWLEDGE_GRAPH = "knowledge_graph.safetensors"  # what stays on a workstation: `edgezsl.zsl.knowledge`
 CLASS_SIDE = (TEXT_ENCODER, TOKEN_TABLE, TOKENIZER, SEMANTIC_MAP)
+GRAPH_KINDS: tuple[SemanticKind, ...] = ("words",)  # what a model with a graph takes classes by
 LARGEST_FILE = 2 << 30  # bytes; one ONNX file holds no more
 _RECIPE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _SEALED = SealedFormat("model", MODEL_FILE, MODEL_FILE, f"{MODEL_FORMAT.partition('/')[0]}/", ModelError)
@@ -89,9 +92,9 @@ class ModelFacts:
         present = set(self.files)
         if IMAGE_ENCODER not in present:
             raise _refuse("files", f"there is no {IMAGE_ENCODER}", "the image encoder among the files")
-        unknown = sorted(present - {IMAGE_ENCODER, *CLASS_SIDE})
+        unknown = sorted(present - {IMAGE_ENCODER, KNOWLEDGE_GRAPH, *CLASS_SIDE})
         if unknown:
-            expected = f"{IMAGE_ENCODER}, {', '.join(CLASS_SIDE)}"
+            expected = f"{IMAGE_ENCODER}, {', '.join((*CLASS_SIDE, KNOWLEDGE_GRAPH))}"
             raise _refuse("files", f"the file {shown(unknown[0])} is unknown to this version", expected)
         encoders = present & {TEXT_ENCODER, TOKEN_TABLE}
         if len(encoders) > 1 or bool(encoders) != (TOKENIZER in present):
@@ -100,6 +103,9 @@ class ModelFacts:
         if ("words" in self.semantics.kinds) != bool(encoders):
             message = f"the kinds {shown(self.semantics.kinds)} with {len(encoders)} text encoders"
             raise _refuse("semantics.kinds", message, "words if and only if there is a text encoder")
+        if KNOWLEDGE_GRAPH in present and (SEMANTIC_MAP in present or self.semantics.kinds != GRAPH_KINDS):
+            message = f"a graph with the kinds {shown(self.semantics.kinds)}, {len(present)} files"
+            raise _refuse("files", message, f"{' and '.join(GRAPH_KINDS)}, and no {SEMANTIC_MAP}")
         for name, entry in self.files.items():
             if entry.bytes > LARGEST_FILE:
                 raise _refuse("files", f"{name} has {entry.bytes:,} bytes", f"at most {LARGEST_FILE:,}")
@@ -156,7 +162,7 @@ class ModelFacts:
             "recipe": self.recipe,
             "contract": self.contract.to_json(),
             "space": self.space.to_json(),
-            "semantics": asdict(self.semantics),
+            "semantics": self.semantics.to_json(),
             "method": self.method,
             "hyper_parameters": dict(self.hyper_parameters),
             "seen_classes": self.seen_classes,
@@ -264,12 +270,19 @@ class Model:
         """
         return _SEALED.read(self.folder, name, self.facts.files.get(name), owner=self.facts.name)
 
+    @property
+    def device_semantics(self) -> Semantics:
+        """What a bundle of the model takes classes by: where rows come from a graph, which no device has, ready rows alone."""
+        return Semantics(("vector",)) if self.has(KNOWLEDGE_GRAPH) else self.facts.semantics
+
     def class_side(self) -> dict[str, bytes]:
-        """Return the files by which classes become prototypes, as a bundle holds them.
+        """Return the files by which classes become prototypes, as a bundle holds them: none where a graph makes the rows.
 
         Raises:
             ModelError: When one has changed since the model was opened.
         """
+        if self.has(KNOWLEDGE_GRAPH):
+            return {}
         return {name: self.read(name) for name in CLASS_SIDE if self.has(name)}
 
 

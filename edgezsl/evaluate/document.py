@@ -7,20 +7,78 @@ forbids it to load anything.
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from edgezsl.errors import Place, SinkError
+from edgezsl.evaluate.svg import check_charts
+from edgezsl.files import write_durably
 from edgezsl.runtime.opencv import opencv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
 _JPEG_QUALITY = 82
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """Where a report will be written.
+
+    Attributes:
+        path: The file.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> ReportFile:
+        """Check, before anybody waits for the work, that its report can be made and written. Folders are made.
+
+        Raises:
+            SinkError: When the file cannot be written.
+            MissingExtraError: When matplotlib is not installed.
+        """
+        check_charts()
+        new = not path.exists()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("ab").close()
+            if new:
+                path.unlink()
+        except OSError as cause:
+            raise _unwritable(path, cause) from cause
+        return cls(path)
+
+    def write(self, text: str) -> None:
+        """Write the report.
+
+        Args:
+            text: An HTML document.
+
+        Raises:
+            SinkError: When the file cannot be written.
+        """
+        try:
+            write_durably(self.path, text.encode("utf-8", "replace"))
+        except OSError as cause:
+            raise _unwritable(self.path, cause) from cause
+
+
+def _unwritable(path: Path, cause: OSError) -> SinkError:
+    return SinkError(
+        f"the report cannot be written ({cause.strerror})",
+        code="unwritable",
+        where=Place(str(path)),
+        hint="choose another place with --out",
+    )
 
 
 def document(title: str, parts: Iterable[str]) -> str:

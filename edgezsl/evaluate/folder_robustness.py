@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgezsl.errors import InputError
+from edgezsl.errors import InputError, shown
 from edgezsl.evaluate.corruptions import CORRUPTIONS, SEVERITIES, SIDE, corrupted
 from edgezsl.evaluate.intervals import share_interval
 from edgezsl.evaluate.progress import Progress
@@ -93,7 +93,8 @@ def corruption_accuracy(
             judged += 1
         yield Progress("recognising corrupted photographs", number, count)
     if not judged:
-        raise InputError("no photograph is of a class of the vocabulary", code="no_labels", expected="one at least")
+        message = f"none of {count} photographs is of a class of the vocabulary"
+        raise InputError(message, code="no_labels", expected=f"a sub-folder named {shown(prototypes.names[0])}, or so")
     return {
         kind: tuple(share_interval(int(count), judged) for count in counts)
         for kind, counts in zip(CORRUPTIONS, right, strict=True)

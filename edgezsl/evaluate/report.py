@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgezsl.errors import Place, SinkError
 from edgezsl.evaluate.corruptions import SEVERITIES, SIDE
 from edgezsl.evaluate.document import document, facts, row, table, tiles
 from edgezsl.evaluate.intervals import mean_interval
@@ -20,13 +19,9 @@ from edgezsl.evaluate.report_charts import (
     reliability_chart,
     seen_unseen_chart,
 )
-from edgezsl.evaluate.svg import check_charts
 from edgezsl.evaluate.thresholds import FALSE_ACCEPTS
-from edgezsl.files import write_durably
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgezsl.evaluate.evaluation import Evaluation, SeenUnseen
     from edgezsl.evaluate.folder_robustness import Robustness
     from edgezsl.evaluate.intervals import Interval
@@ -35,47 +30,6 @@ if TYPE_CHECKING:
     from edgezsl.evaluate.thresholds import Rejection, ThresholdFit
 
 _MISTAKES = 12
-
-
-def check_report(path: Path) -> None:
-    """Check, before anybody waits for the evaluation, that its report can be made and written. Folders are made.
-
-    Raises:
-        SinkError: When the file cannot be written.
-        MissingExtraError: When matplotlib is not installed.
-    """
-    check_charts()
-    new = not path.exists()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("ab").close()
-        if new:
-            path.unlink()
-    except OSError as cause:
-        raise _unwritable(path, cause) from cause
-
-
-def write_report(path: Path, found: Evaluation) -> None:
-    """Write the report.
-
-    Raises:
-        SinkError: When the file cannot be written.
-        MissingExtraError: When matplotlib cannot be imported.
-    """
-    text = evaluation_page(found)
-    try:
-        write_durably(path, text.encode("utf-8", "replace"))
-    except OSError as cause:
-        raise _unwritable(path, cause) from cause
-
-
-def _unwritable(path: Path, cause: OSError) -> SinkError:
-    return SinkError(
-        f"the report cannot be written ({cause.strerror})",
-        code="unwritable",
-        where=Place(str(path)),
-        hint="choose another place with --out",
-    )
 
 
 def evaluation_page(found: Evaluation) -> str:

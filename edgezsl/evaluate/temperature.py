@@ -35,7 +35,7 @@ def negative_log_likelihood(scores: NDArray[np.floating], labels: NDArray[np.int
     return float(-np.log(np.maximum(own, np.finfo(np.float64).tiny)).mean())
 
 
-def fitted_temperature(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+def fitted_temperature(scores: NDArray[np.floating], labels: NDArray[np.integer], *, doubt: float = 0.0) -> float:
     """Return the temperature of scores with the least negative log-likelihood.
 
     Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2. In the inverse temperature the likelihood is
@@ -46,9 +46,11 @@ def fitted_temperature(scores: NDArray[np.floating], labels: NDArray[np.integer]
     Args:
         scores: `(N, K)`, not all equal.
         labels: `(N,)`, columns of `scores`, N ≥ 1.
+        doubt: The share in [0, 1) of each row that is laid on all classes alike instead of its own: with any, even rows that are
+            all right have a best temperature above 0.
     """
     spread = float(scores.std())
-    own = scores[np.arange(len(labels)), labels]
+    own = (1 - doubt) * scores[np.arange(len(labels)), labels] + doubt * scores.mean(axis=1)
     low, high = np.log(_LOWEST * spread), np.log(_HIGHEST * spread)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -84,7 +84,7 @@ class _Worker:
         bundle = Bundle.open(self._bundle)
         if bundle.digest != self._digest:
             raise BundleError(
-                "the bundle has been replaced since it was opened",
+                f"the bundle has been replaced since it was opened: {bundle.digest[:12]} is not {self._digest[:12]}",
                 code="altered",
                 where=Place(str(self._bundle)),
                 hint="start again, so that engine and classes come from one bundle",

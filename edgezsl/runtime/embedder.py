@@ -1,33 +1,31 @@
 """Class files to class prototypes, with a bundle's own encoders: what makes a device independent of a workstation.
 
 words → tokenizer → text encoder → mean → semantic map → row; attributes → semantic map → row; example pictures →
-image encoder → mean → row; a vector is a row. The rules are docs/classes-file.md. Used in a child process by a stream
+image encoder → mean → row; both → their weighted mean; a vector is a row. The rules are docs/classes-file.md. Used in a child process by a stream
 (`edgezsl.runtime.embed_process`), and directly by `edgezsl embed` and `edgezsl check`.
 """
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgezsl.bundle import SEMANTIC_MAP, TOKEN_TABLE
 from edgezsl.classes import SLOT
-from edgezsl.errors import ClassFileError, EngineError, Place, SourceError, shown
+from edgezsl.errors import ClassFileError, EngineError, Place, shown
 from edgezsl.preprocess import Preprocessor
 from edgezsl.prototypes import UNIT_TOLERANCE, ClassPrototypes, ClassRow
 from edgezsl.runtime.engine import open_engine
+from edgezsl.runtime.example_pictures import example_pictures
 from edgezsl.runtime.onnx_engine import OnnxGraph
-from edgezsl.runtime.sources import read_image
 from edgezsl.runtime.text import TextEncoder
 from edgezsl.runtime.token_table import TokenTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -36,9 +34,10 @@ if TYPE_CHECKING:
     from edgezsl.runtime.engine import Engine
     from edgezsl.runtime.text import SemanticCache
 
-_SMALLEST_NORM = 1e-12
-_LARGEST_NORM = 1e18  # its square is finite in float32
-_SAVE_AGAIN = "save it again, as JPEG or PNG of at most 8192 x 8192 pixels"  # what the child decodes
+_SMALLEST_NORM, _LARGEST_NORM = 1e-12, 1e18  # the square of the largest is finite in float32
+_BY_GRAPH = "make a class pack on a workstation, by a model with a graph: edgezsl embed --model MODEL classes.yaml"
+_ONE_OF_THEM = "keep one of them, or take a model that a method trained on features"
+_OTHERWISE = "give it otherwise, or take another model"
 
 
 class ClassEmbedder:
@@ -78,6 +77,8 @@ class ClassEmbedder:
                 rows[entry.name] = self._example_row(entry, folder)
             elif entry.kind == "vector":
                 rows[entry.name] = ClassRow(entry.name, self._ready_vector(entry))
+            elif entry.examples:
+                rows[entry.name] = self._joint_row(rows[entry.name], entry, folder)
         manifest = self.bundle.manifest
         seen = frozenset(manifest.seen_classes)
         return ClassPrototypes.from_rows(
@@ -131,23 +132,35 @@ class ClassEmbedder:
         self._text = self._map = self._engine = None
 
     def _check_kinds(self, class_file: ClassFile) -> None:
-        offered = self.bundle.manifest.semantics.kinds
+        semantics, space = self.bundle.manifest.semantics, self.bundle.manifest.space
+        joint_offered = semantics.description_weight > 0 and space.similarity == "cosine"
         used: dict[str, ClassEntry] = {}
         for entry in class_file.entries:
-            used.setdefault("text" if entry.kind in {"words", "attributes"} else entry.kind, entry)
-            if entry.kind not in offered:
+            side = "words" if entry.kind in {"words", "attributes"} else entry.kind
+            is_joint = side == "words" and bool(entry.examples)
+            used.setdefault("words and pictures" if is_joint else side, entry)
+            if entry.parents or entry.kind not in semantics.kinds or (is_joint and not joint_offered):
+                given = "parents" if entry.parents else f"{entry.kind} and examples" if is_joint else entry.kind
+                by_graph = entry.parents or semantics.kinds == ("vector",)
                 raise ClassFileError(
-                    f"the class {shown(entry.name)} is given by {entry.kind}",
+                    f"the class {shown(entry.name)} is given by {given}",
                     code="kind_not_offered",
-                    where=entry.place,
-                    expected=f"{' or '.join(offered)}, which the model {self.bundle.manifest.name!r} offers",
-                    hint="give it otherwise, or take another model",
+                    where=entry.at("examples") if is_joint else entry.place,
+                    expected=f"{' or '.join(semantics.kinds)}, which the model {self.bundle.manifest.name!r} offers",
+                    hint=_BY_GRAPH if by_graph else _ONE_OF_THEM if is_joint else _OTHERWISE,
                 )
-        if {"text", "examples"} <= set(used) and self.bundle.manifest.space.example_shift is None:
+        if space.example_shift is None:
+            self._check_alike({"pictures" if side == "examples" else side: one for side, one in used.items()})
+
+    def _check_alike(self, used: dict[str, ClassEntry]) -> None:
+        """Refuse classes that would win or lose for what they are given by."""
+        sides = [side for side in ("pictures", "words and pictures", "words") if side in used]
+        if len(sides) > 1:
+            one, other = used[sides[0]], used[sides[-1]]
             raise ClassFileError(
-                f"{shown(used['examples'].name)} is given by pictures and {shown(used['text'].name)} by words",
+                f"{shown(one.name)} is given by {sides[0]} and {shown(other.name)} by {sides[-1]}",
                 code="mixture_not_offered",
-                where=used["examples"].place,
+                where=one.place,
                 expected="pictures only or words only: this model was exported without the means that make them comparable",
                 hint="give every class by pictures or every class by words, or export the model again",
             )
@@ -222,21 +235,36 @@ class ClassEmbedder:
 
     def _example_row(self, entry: ClassEntry, folder: Path) -> ClassRow:
         """Return the mean of the pictures' embeddings, moved to where texts live (docs/classes-file.md)."""
-        space = self.bundle.manifest.space
-        paths = [(name, _inside(name, folder, entry)) for name in entry.examples]
-        engine = self._image_engine()
-        preprocess = Preprocessor(self.bundle.manifest.contract)
-        # One picture in memory at a time: 64 large ones would not fit.
-        embeddings = np.concatenate([engine.run(preprocess([_picture(*path, entry)])) for path in paths])
-        mean = embeddings.mean(axis=0)
+        space, semantics = self.bundle.manifest.space, self.bundle.manifest.semantics
+        mean = self._example_mean(entry, folder)
         if space.similarity == "cosine":
-            mean = unit(np.mean([unit(embedding) for embedding in embeddings], axis=0))
-        shift = space.example_shift
-        vector = self._finished(mean if shift is None else mean + shift, entry)
-        semantics = self.bundle.manifest.semantics
+            mean = unit(mean)
+        vector = self._finished(mean if space.example_shift is None else mean + space.example_shift, entry)
         halved = semantics.example_bias == "half_squared_norm" and space.similarity == "dot"
         bias = -0.5 * float(vector @ vector) if halved else 0.0
         return ClassRow(entry.name, vector, bias - semantics.example_penalty)
+
+    def _joint_row(self, described: ClassRow, entry: ClassEntry, folder: Path) -> ClassRow:
+        """Return the row of a class with a description and n pictures, `(κ described + n mean) / (κ + n)`, at length 1.
+
+        Args:
+            described: Its row by the description alone, of length 1: both are offered in a cosine space only.
+            entry: The class.
+            folder: Where the class file lies.
+        """
+        weight, shift = self.bundle.manifest.semantics.description_weight, self.bundle.manifest.space.example_shift
+        mean = self._example_mean(entry, folder) if shift is None else self._example_mean(entry, folder) + shift
+        vector = np.float32(weight) * described.vector + len(entry.examples) * mean
+        return replace(described, vector=self._finished(vector, entry))
+
+    def _example_mean(self, entry: ClassEntry, folder: Path) -> NDArray[np.float32]:
+        """Return the mean `(D,)` of the pictures' embeddings, each at length 1 where the space is cosine."""
+        engine, preprocess = self._image_engine(), Preprocessor(self.bundle.manifest.contract)
+        embeddings = np.concatenate([engine.run(preprocess([one])) for one in example_pictures(entry, folder)])
+        if self.bundle.manifest.space.similarity == "cosine":
+            embeddings = np.stack([unit(embedding) for embedding in embeddings])
+        mean: NDArray[np.float32] = embeddings.mean(axis=0)
+        return mean
 
     def _image_engine(self) -> Engine:
         if self._engine is None:
@@ -305,46 +333,3 @@ def _checked(vector: NDArray[np.float32], entry: ClassEntry) -> NDArray[np.float
             hint="describe it in other words or values",
         )
     return vector
-
-
-def _inside(name: str, folder: Path, entry: ClassEntry) -> Path:
-    """Return the path of an example picture, which must lie below the class file's folder, links resolved."""
-    where = entry.at("examples")
-    try:
-        root, path = Path(os.path.realpath(folder)), Path(os.path.realpath(folder / name))
-        present = stat.S_ISREG(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        present = False
-    except (OSError, ValueError) as cause:  # a name too long, a loop of links, a NUL
-        raise ClassFileError(
-            f"the path {shown(name)} of a picture leads nowhere",
-            code="bad_path",
-            where=where,
-            hint="check the name, and the links on the way",
-        ) from cause
-    if Path(name).is_absolute() or not path.is_relative_to(root):
-        raise ClassFileError(
-            f"the picture {shown(name)} lies outside the class file's folder",
-            code="outside_folder",
-            where=where,
-            expected="a path relative to the class file, inside its folder",
-            hint="copy the picture there",
-        )
-    if not present:
-        raise ClassFileError(
-            f"there is no picture {shown(name)}",
-            code="not_found",
-            where=where,
-            expected=f"a file below {shown(str(folder))}",
-            hint="check the path",
-        )
-    return path
-
-
-def _picture(name: str, path: Path, entry: ClassEntry) -> NDArray[np.uint8]:
-    try:
-        return read_image(path)
-    except SourceError as fault:
-        message = f"the picture {shown(name)} cannot be read: {fault.message}"
-        hint = _SAVE_AGAIN if fault.code in {"not_an_image", "empty_file"} else fault.hint
-        raise ClassFileError(message, code=fault.code, where=entry.at("examples"), hint=hint) from fault

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from edgezsl.files import write_durably
 from edgezsl.records import canonical_json
+from edgezsl.zsl.data_parallel import ALONE, Processes, with_shared_batches
 from edgezsl.zsl.shaping import shaping
 
 if TYPE_CHECKING:
@@ -162,14 +163,19 @@ class Distiller:
         space: Where it shall embed.
         schedule: The schedule.
         seed: Of the jitter.
+        processes: Those that share each batch; the first of them writes the checkpoint, and all read it.
     """
 
-    def __init__(self, pupil: nn.Module, space: TeacherSpace, schedule: Schedule, *, seed: int) -> None:
+    def __init__(
+        self, pupil: nn.Module, space: TeacherSpace, schedule: Schedule, *, seed: int, processes: Processes = ALONE
+    ) -> None:
+        pupil = with_shared_batches(pupil, processes).to(processes.device)
         self.pupil = pupil.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub knows no memory format
         self.schedule = schedule
         self.step = 0
-        self._seed = seed
-        self._space = {name: torch.from_numpy(getattr(space, name)) for name in TeacherSpace.__slots__}
+        self._seed, self._processes = seed, processes
+        self._own = processes.share_of(schedule.batch)
+        self._space = {name: self._tensor(getattr(space, name)) for name in TeacherSpace.__slots__}
         groups = [
             {"params": [one for one in pupil.parameters() if one.ndim > 1], "weight_decay": schedule.weight_decay},
             {"params": [one for one in pupil.parameters() if one.ndim <= 1], "weight_decay": 0.0},
@@ -177,20 +183,25 @@ class Distiller:
         self._optimizer = torch.optim.AdamW(groups, schedule.learning_rate, fused=True)
 
     def run(self, pool: CropPool, checkpoint: Path, *, every: int) -> Iterator[DistillStep]:
-        """Train from where the checkpoint is to the end; yields, and writes the checkpoint, every `every` steps."""
+        """Train from where the checkpoint is to the end; yields, and writes the checkpoint, every `every` steps.
+
+        Raises:
+            TransientError: When another of the processes has ended.
+        """
         if checkpoint.exists():
             self.restore(checkpoint)
         steps = self.schedule.steps()
         self.pupil.train()
         losses: list[tuple[float, float]] = []
-        for batch in pool.batches(steps[self.step :], self.schedule.batch):
+        for batch in pool.batches(steps[self.step :], self.schedule.batch, self._own):
             losses.append(self._learn(batch, len(steps)))
             self.step += 1
             if self.step % every == 0 or self.step == len(steps):
-                self.keep(checkpoint)
-                loss, agreement = np.mean(losses, axis=0)
+                if self._processes.is_first:
+                    self.keep(checkpoint)
+                loss, agreement = self._processes.mean(torch.tensor(losses, dtype=torch.float64).mean(0)).tolist()
                 losses.clear()
-                yield DistillStep(self.step, len(steps), float(loss), float(agreement))
+                yield DistillStep(self.step, len(steps), loss, agreement)
 
     def keep(self, checkpoint: Path) -> None:
         """Write a checkpoint."""
@@ -213,22 +224,24 @@ class Distiller:
             state = {key: tensors[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq", "step")}
             for key in ("exp_avg", "exp_avg_sq"):
                 state[key] = torch.empty_like(parameter).copy_(state[key])
-            self._optimizer.state[parameter] = state
+            self._optimizer.state[parameter] = state | {"step": state["step"].to(parameter.device)}
 
     def _learn(self, batch: CropBatch, total: int) -> tuple[float, float]:
         for group in self._optimizer.param_groups:
             group["lr"] = self.schedule.rate(self.step, total)
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.step)
-        pixels = jittered(torch.from_numpy(batch.crops), self.schedule.jitter, generator)
+        changes = light_changes(self.schedule.batch, self.schedule.jitter, generator)[:, self._own]
+        pixels = jittered(self._tensor(batch.crops), changes.to(self._processes.device))
         loss, agreement = self._loss(self.pupil(pixels), batch)
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        self._processes.average_gradients(self.pupil)
         self._optimizer.step()
         return loss.item(), agreement.item()
 
     def _loss(self, embeddings: Tensor, batch: CropBatch) -> tuple[Tensor, Tensor]:
         space, schedule = self._space, self.schedule
-        answers, targets = torch.from_numpy(batch.answers), torch.from_numpy(batch.targets)
+        answers, targets = self._tensor(batch.answers), self._tensor(batch.targets)
         wanted = functional.normalize((answers - space["mean"]) @ space["projection"], dim=1)
         agreement = (embeddings * wanted).sum(1).mean()
         teacher = ((answers @ space["classifier"].T + space["bias"]) / schedule.temperature).softmax(1)
@@ -236,21 +249,30 @@ class Distiller:
         divergence = functional.kl_div(logits, teacher, reduction="batchmean")
         loss = schedule.feature_weight * (1 - agreement) + schedule.answer_weight * divergence
         known = targets >= 0
+        share = known.double().mean()
+        everywhere = self._processes.mean(share)  # a mean over the known of all shares is no mean of the means of each
         if known.any():
-            loss = loss + schedule.class_weight * functional.nll_loss(logits[known], targets[known])
+            weight = schedule.class_weight * (share / everywhere).item()
+            loss = loss + weight * functional.nll_loss(logits[known], targets[known])
         return loss, agreement
 
+    def _tensor(self, values: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(values).to(self._processes.device)
 
-def jittered(crops: Tensor, jitter: float, generator: torch.Generator) -> Tensor:
+
+def light_changes(count: int, jitter: float, generator: torch.Generator) -> Tensor:
+    """Return what `jittered` does to `count` crops: factors `(4, count, 1, 1, 1)`, at most `jitter` from 1."""
+    return 1 + jitter * (2 * torch.rand(4, count, 1, 1, 1, generator=generator) - 1)
+
+
+def jittered(crops: Tensor, change: Tensor) -> Tensor:
     """Return pixels `(N, 3, S, S)` in [-1, 1] of `crops (N, S, S, 3)` uint8, light and colour changed for each.
 
     Args:
         crops: RGB.
-        jitter: The largest relative change of brightness, contrast and saturation.
-        generator: Draws the changes.
+        change: Of saturation, brightness, contrast and, less 1 and halved, of the level: `(4, N, 1, 1, 1)`.
     """
     pixels = crops.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-    change = 1 + jitter * (2 * torch.rand(4, len(crops), 1, 1, 1, generator=generator) - 1)
     grey = pixels.mean(1, keepdim=True)
     pixels = grey + (pixels - grey) * change[0]
     level = pixels.mean((1, 2, 3), keepdim=True)

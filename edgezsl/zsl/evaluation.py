@@ -77,8 +77,8 @@ def evaluate_method(
         InputError: When the method has no such setting, or the set has no unseen rows.
     """
     if not len(data.rows["test_unseen"]):
-        expected = "rows of unseen classes: the part test_unseen"
-        raise InputError("there is nothing to judge by", code="bad_features", where=Place(data.name), expected=expected)
+        message, expected = f"none of {len(data.labels)} rows is of an unseen class", "rows in the part test_unseen"
+        raise InputError(message, code="bad_features", where=Place(data.name), expected=expected)
     chosen: list[Chosen] = []
     judgements: list[Judgement] = []
     for seed in seeds if entry.seeded else seeds[:1]:
@@ -103,6 +103,28 @@ def evaluate_method(
     )
 
 
+def fitted_logit_scale(held: Method, method: Method, data: FeatureSet) -> float | None:
+    """Return what makes logits of a method's scores: 1 over the temperature that `evaluate_method` finds.
+
+    Where every row of validation classes is right, which asks for a temperature of 0, one of as many rows and two more is taken
+    to be anybody's (Laplace's rule of succession).
+
+    Args:
+        held: Fitted on the rows of `train`.
+        method: The same, fitted on those of `trainval`.
+        data: The feature set.
+
+    Returns:
+        The scale, > 0; None where there is but one validation class.
+    """
+    known = _Scored.of(held, data, "train", "val")
+    if len(known.names) < 2:  # noqa: PLR2004  # of one class every probability is 1
+        return None
+    all_right = bool((known.scores.argmax(axis=1) == known.labels).all())
+    sigma = _spread(method, data, "trainval")
+    return 1 / (_validation_temperature(known, doubt=1 / (len(known.labels) + 2) if all_right else 0.0) * sigma)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scored:
     """The rows of a part, scored among its own classes.
@@ -122,12 +144,11 @@ class _Scored:
     @classmethod
     def of(cls, method: Method, data: FeatureSet, fitted: str, part: str) -> _Scored:
         classes, (features, labels) = data.classes(part), data.of(part)
-        own = class_scores(method, data.of(fitted)[0], data.semantics[data.classes(fitted)])
         return cls(
             class_scores(method, features, data.semantics[classes]),
             np.searchsorted(classes, labels),
             tuple(data.class_names[one] for one in classes),
-            float(own.std()),
+            _spread(method, data, fitted),
         )
 
     def best_of_half(self) -> tuple[Rows, Rows, tuple[str, ...]]:
@@ -142,7 +163,7 @@ class _Scored:
 def _chosen(
     entry: MethodEntry, data: FeatureSet, size: Size, seed: int, given: Settings
 ) -> Generator[Progress, None, Chosen]:
-    words, total = f"choosing {entry.name} on validation classes", entry.grid_size(given)
+    words, total = f"choosing {entry.name} on validation classes", entry.grid_size(given, size)
     for done, step in enumerate(fit_chosen(entry, data, size=size, seed=seed, settings=given), 1):
         if isinstance(step, Chosen):
             return step
@@ -207,9 +228,19 @@ def _rejection(known: _Scored, unseen: _Scored) -> Rejection | None:
 def _temperature(known: _Scored, unseen: _Scored) -> TemperatureFit | None:
     if len(known.names) < 2:  # noqa: PLR2004  # of one class every probability is 1
         return None
-    temperature = fitted_temperature(known.scores / known.sigma, known.labels) * unseen.sigma
+    temperature = _validation_temperature(known) * unseen.sigma
     fitted_on = f"{len(known.labels)} rows of {len(known.names)} validation classes, in units of σ"
     return TemperatureFit.of(temperature, unseen.scores, unseen.labels, before=1.0, fitted_on=fitted_on)
+
+
+def _validation_temperature(known: _Scored, *, doubt: float = 0.0) -> float:
+    """Return the temperature of validation classes, in units of σ."""
+    return fitted_temperature(known.scores / known.sigma, known.labels, doubt=doubt)
+
+
+def _spread(method: Method, data: FeatureSet, fitted: str) -> float:
+    """Return σ: of a method's scores over the rows and classes of the part that it was fitted on."""
+    return float(class_scores(method, data.of(fitted)[0], data.semantics[data.classes(fitted)]).std())
 
 
 def _questions(data: FeatureSet, unseen: _Scored, growth: tuple[GrowthPoint, ...]) -> HardQuestions:

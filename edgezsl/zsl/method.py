@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from edgezsl.errors import InputError
 from edgezsl.evaluate.metrics import per_class_accuracy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Rows = NDArray[np.floating]
+
+_TOLERANCE = 1e-4  # on a length of 1
 
 
 @runtime_checkable
@@ -53,6 +56,25 @@ def class_scores(method: Method, features: Rows, semantics: Rows) -> Rows:
         return method.scores(features, semantics)
     vectors, bias = method.prototypes(semantics)
     return np.asarray(method.embed(features) @ vectors.T + bias)
+
+
+def cosine_sides(method: ZeroShotMethod, features: Rows, semantics: Rows) -> tuple[Rows, Rows]:
+    """Return the embeddings `(N, D)` of `features (N, F)` and the prototypes `(K, D)` of `semantics (K, A)`, all of length 1.
+
+    Raises:
+        InputError: When one of them has another length, or there is a bias: then prototypes do not lie where embeddings do.
+    """
+    rows = method.embed(features)
+    vectors, bias = method.prototypes(semantics)
+    lengths = np.linalg.norm(np.concatenate([rows, vectors]), axis=1)
+    if np.any(bias) or np.abs(lengths - 1).max() > _TOLERANCE:
+        raise InputError(
+            f"scores of {type(method).__name__} are no cosines",
+            code="no_cosine",
+            expected="embeddings and prototypes of length 1, without bias",
+            hint="prototype-ridge and cn-zsl have them",
+        )
+    return rows, vectors
 
 
 def accuracy(method: Method, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> float:

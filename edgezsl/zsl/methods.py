@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edgezsl.errors import InputError, shown
 from edgezsl.zsl.generative.named import final_classifier, mean_prototypes
+from edgezsl.zsl.knowledge.node_classifier import GRAPH_METHODS
 from edgezsl.zsl.robustness.head import robust_head
 from edgezsl.zsl.semantic.bilinear import Bilinear
 from edgezsl.zsl.semantic.class_networks import ClassNetworkSchedule, ClassNormalized, Dem
@@ -40,7 +41,7 @@ class MethodEntry:
         family: Of methods.
         build: Returns a method, not yet fitted; its keywords are the settings.
         spaces: What may be chosen, by setting.
-        quick: Settings of a short run, where they differ: reduced widths and epochs.
+        quick: Settings of a short run, where they differ: reduced widths and epochs, and what is not chosen then.
         full: Settings of a run of the size of the paper, where they differ.
         seeded: Whether it starts from random numbers, and takes the setting `seed`.
         fit_each: Takes methods, `features`, `labels` and `semantics`; fits one after the other as `fit` does and yields it, so that
@@ -56,9 +57,14 @@ class MethodEntry:
     seeded: bool = False
     fit_each: FitEach | None = None
 
-    def grid_size(self, given: Mapping[str, Value]) -> int:
-        """Return of how many points the grid is where some settings are given."""
-        return prod(len(space.grid()) for name, space in self.spaces.items() if name not in given)
+    def open_spaces(self, given: Mapping[str, Value], size: Size) -> dict[str, Space]:
+        """Return the spaces of settings that are neither given nor, in a run of this size, fixed."""
+        fixed = {**(self.quick if size == "quick" else self.full), **given}
+        return {name: space for name, space in self.spaces.items() if name not in fixed}
+
+    def grid_size(self, given: Mapping[str, Value], size: Size) -> int:
+        """Return of how many points the grid of `open_spaces` is."""
+        return prod(len(space.grid()) for space in self.open_spaces(given, size).values())
 
     def make(self, settings: Settings, *, size: Size = "full", seed: int = 0) -> Method:
         """Return the method, not yet fitted.
@@ -153,7 +159,7 @@ _ENTRIES = (
         "semantic",
         Latem,
         {"maps": Choices((2, 4)), "margin": Choices((0.05, 0.2)), "learning_rate": LogRange(1e-3, 1e-2, 2)},
-        quick={"epochs": 5},
+        quick={"epochs": 5, "maps": 2, "margin": 0.05},
         full={"epochs": 30},
         seeded=True,
     ),
@@ -163,7 +169,7 @@ _ENTRIES = (
             "semantic",
             partial(Bilinear, name),
             {"margin": Choices((0.05, 0.2)), "learning_rate": LogRange(1e-3, 1e-1, 3)},
-            quick={"epochs": 10},
+            quick={"epochs": 10, "margin": 0.05},
             full={"epochs": 30},
             seeded=True,
         )
@@ -174,7 +180,7 @@ _ENTRIES = (
         "semantic",
         partial(_network, Dem),
         {"learning_rate": _RATES, "decay": Choices((1e-4, 1e-2))},
-        quick={"width": 512, "epochs": 20},
+        quick={"width": 512, "epochs": 20, "learning_rate": 1e-4},
         full={"width": 1600, "epochs": 60},
         seeded=True,
     ),
@@ -183,7 +189,7 @@ _ENTRIES = (
         "semantic",
         partial(_network, ClassNormalized),
         {"learning_rate": _RATES, "scale": Choices((3.0, 5.0)), "decay": Choices((1e-4, 1e-2))},
-        quick={"width": 512, "epochs": 20},
+        quick={"width": 512, "epochs": 20, "scale": 3.0, "decay": 1e-2},
         full={"width": 2048, "epochs": 50},
         seeded=True,
     ),
@@ -197,21 +203,21 @@ _ENTRIES = (
     *_generative(
         "f-clswgan",
         {"classification": Choices((0.1, 1.0))},
-        quick={"epochs": 6, "critic_steps": 1},
+        quick={"epochs": 6, "critic_steps": 1, "classification": 1.0},
         full={"width": 4096, "epochs": 60, "critic_steps": 5, "learning_rate": 1e-4},
         classifier={"prior": 150.0},
     ),
     *_generative(
         "cada-vae",
         {"divergence": Choices((0.05, 0.25))},
-        quick={"epochs": 12, "learning_rate": 3e-3},
+        quick={"epochs": 12, "learning_rate": 3e-3, "divergence": 0.25},
         full={"width": 1560, "epochs": 100, "learning_rate": 1.5e-4},
         classifier={"prior": 15.0, "classifier_rate": 1e-2},
     ),
     *_generative(
         "f-vaegan",
         {"adversary": Choices((3.0, 10.0))},
-        quick={"epochs": 5, "critic_steps": 1, "noise": 128},
+        quick={"epochs": 5, "critic_steps": 1, "noise": 128, "adversary": 3.0},
         full={"width": 4096, "epochs": 60, "critic_steps": 5, "noise": 128, "learning_rate": 1e-4},
         classifier={"prior": 55.0},
     ),
@@ -220,7 +226,7 @@ _ENTRIES = (
         "semantic",
         robust_head,
         {"penalty": LogRange(1e-3, 1, 4), "reach": Choices((0.0, 0.3))},
-        quick={"steps": 60, "attack_steps": 1, "dropout": 0.5, "l1": 100.0},
+        quick={"steps": 60, "reach": 0.0, "dropout": 0.5, "l1": 100.0},
         full={"steps": 200, "dropout": 0.5, "l1": 100.0},
         seeded=True,
     ),
@@ -235,7 +241,11 @@ def method_named(name: str) -> MethodEntry:
         InputError: When no method has this name.
     """
     if name not in METHODS:
+        hint = f"edgezsl train --method {name} fits it, on a graph" if name in GRAPH_METHODS else ""
         raise InputError(
-            f"there is no method {shown(name)}", code="unknown_method", expected=f"one of {', '.join(METHODS)}"
+            f"{name} is no method on features and descriptions alone" if hint else f"there is no method {shown(name)}",
+            code="unknown_method",
+            expected=f"one of {', '.join(METHODS)}" + ("" if hint else f"; to train: {', '.join(GRAPH_METHODS)} too"),
+            hint=hint,
         )
     return METHODS[name]

@@ -24,6 +24,7 @@ from edgezsl.files import write_durably
 from edgezsl.preprocess import Preprocessor
 from edgezsl.records import sha256_hex
 from edgezsl.zsl.alignment import Alignment, Words, embed_learned, embed_photographs
+from edgezsl.zsl.data_parallel import ALONE, Processes
 from edgezsl.zsl.distill import Distiller, Stage, TeacherSpace, known_targets
 from edgezsl.zsl.sentences import Sentences
 from edgezsl.zsl.teacher import Teacher, TeacherAnswers
@@ -104,13 +105,22 @@ class Training:
         wordnet: WordNet's folder.
         work: Where the parts keep what they have done.
         left_out: Classes to leave out, or None to train on all.
+        processes: Those that train the visual encoder together; the first of them does the rest.
     """
 
     def __init__(
-        self, recipe: TrainingRecipe, data: Path, wordnet: Path, work: Path, *, left_out: LeftOut | None = None
+        self,
+        recipe: TrainingRecipe,
+        data: Path,
+        wordnet: Path,
+        work: Path,
+        *,
+        left_out: LeftOut | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self._recipe, self._data, self._work, self._left_out = recipe, data, work, left_out
-        self._wordnet = wordnet
+        self._wordnet, self._processes = wordnet, processes
+        processes.share_of(recipe.schedule.batch)  # refused before hours of work
         self._teacher = Teacher(data / recipe.teacher, recipe.teacher_side)
         ids = sorted(json.loads((data / recipe.classes).read_bytes())[_ILSVRC])
         away = left_out.ids if left_out else frozenset()
@@ -120,26 +130,22 @@ class Training:
         self._classifier, self._bias = classifier[kept], bias[kept]
 
     def run(self) -> Iterator[TrainingStep | TrainedModel]:
-        """Train both sides, or go on; the last thing yielded is the model.
+        """Train both sides, or go on; the last thing yielded is the model, by the first process.
 
         Raises:
-            InputError: When a file of the data folder is missing or is not what the recipe says.
+            InputError: When a file of the data folder is missing or is not what the recipe says, or the processes do not share
+                the work folder.
             MissingExtraError: When the sentence encoder's weights are not installed.
+            TransientError: When another of the processes has ended.
         """
-        sets = []
-        for source in self._recipe.images:
-            images = open_images(source, self._data)
-            kept, seed = self._work / "teacher", self._recipe.seed
-            answers = TeacherAnswers(source.name, images, self._teacher, source.law, kept, seed=seed)
-            for done in answers.compute():
-                yield TrainingStep(f"teacher on {source.name}", done, len(images.labels))
-            crops = self._crops(source, images, answers)
-            sets += [crops] if crops else []
+        sets = yield from self._sets()
         pool = CropPool(sets, seed=self._recipe.seed + 1)
         space = TeacherSpace.fit(
             pool.answers(_SAMPLE), self._classifier, self._bias, dim=self._recipe.dim, power=self._recipe.row_power
         )
         encoder = yield from self._visual_encoder(space, pool)
+        if not self._processes.is_first:
+            return
         side, words = yield from self._class_side(space)
         preprocess = Preprocessor(self._recipe.contract)
         learned = embed_learned(encoder, sets, preprocess=preprocess)
@@ -147,17 +153,44 @@ class Training:
         alignment = Alignment.fit(learned, photographs, words=words, seed=self._recipe.seed)
         yield TrainedModel(encoder, side, self.known, space, alignment)
 
+    def _sets(self) -> Generator[TrainingStep, None, list[Crops]]:
+        """Return the image sets with the teacher's answers, which the first process computes and the others wait for."""
+        if not self._processes.is_first:
+            self._processes.wait()
+        sets = []
+        for source in self._recipe.images:
+            images = open_images(source, self._data)
+            kept, seed = self._work / "teacher", self._recipe.seed
+            answers = TeacherAnswers(source.name, images, self._teacher, source.law, kept, seed=seed)
+            if not self._processes.is_first and answers.done < len(images.labels):
+                raise InputError(
+                    f"the first process has the teacher's answers to {source.name}, this one finds {answers.done} of them",
+                    code="work_not_shared",
+                    where=Place(str(self._work)),
+                    expected=f"{len(images.labels)}",
+                    hint="give every machine a --work folder that all of them see",
+                )
+            for done in answers.compute():
+                yield TrainingStep(f"teacher on {source.name}", done, len(images.labels))
+            crops = self._crops(source, images, answers)
+            sets += [crops] if crops else []
+        if self._processes.is_first:
+            self._processes.wait()
+        return sets
+
     def _visual_encoder(self, space: TeacherSpace, pool: CropPool) -> Generator[TrainingStep, None, CompactEncoder]:
         torch.manual_seed(self._recipe.seed)
         encoder = CompactEncoder(self._recipe.dim)
-        distiller = Distiller(encoder, space, self._schedule(), seed=self._recipe.seed)
-        recipe = self._recipe
+        recipe, schedule = self._recipe, self._schedule()
         key = (recipe.seed, recipe.dim, recipe.row_power, recipe.teacher, recipe.teacher_side, recipe.images)
-        for step in distiller.run(pool, self._file("encoder", *key, distiller.schedule, encoder), every=_EVERY):
+        kept = self._file(
+            "encoder", *key, schedule, encoder
+        )  # before layers are replaced: one file for any number of processes
+        distiller = Distiller(encoder, space, schedule, seed=recipe.seed, processes=self._processes)
+        for step in distiller.run(pool, kept, every=_EVERY):
             note = f"loss {step.loss:.3f}, cosine to the teacher {step.agreement:.3f}"
             yield TrainingStep("visual encoder", step.step, step.total, note)
-        encoder.eval()
-        return encoder
+        return encoder.cpu().eval()
 
     def _class_side(self, space: TeacherSpace) -> Generator[TrainingStep, None, tuple[TableSide, Words]]:
         sentences = Sentences(self._work / "sentences", SentenceEncoder())

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from edgezsl.errors import InputError, Place, TransientError, first_line, missing_extra, redacted, shown
+from edgezsl.evaluate.progress import Progress
 from edgezsl.zsl.space import LogRange
 
 if TYPE_CHECKING:
@@ -65,27 +66,16 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchStep:
-    """One trial that this process has finished.
+class SearchStep(Progress):
+    """One trial that this process has finished; `done` are those of the study.
 
     Attributes:
         settings: What was tried.
         val_t1: T1 on the validation classes, in [0, 1]; None for settings that were given up.
-        best: The best T1 of the study so far, or None.
-        done: Finished trials of the study.
-        total: How many are wanted.
     """
 
     settings: Settings
     val_t1: float | None
-    best: float | None
-    done: int
-    total: int
-
-    @property
-    def step(self) -> str:
-        """What a progress bar says."""
-        return "searching" if self.best is None else f"best {100 * self.best:.1f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +215,8 @@ def _value(trial: optuna.trial.FrozenTrial) -> float | None:
 
 def _step(last: optuna.trial.FrozenTrial, trials: list[optuna.trial.FrozenTrial], total: int) -> SearchStep:
     known = [value for value in map(_value, trials) if value is not None]
-    return SearchStep(last.params, _value(last), max(known, default=None), len(trials), total)
+    said = f"best {100 * max(known):.1f}" if known else "searching"
+    return SearchStep(said, len(trials), total, last.params, _value(last))
 
 
 def _found(trials: list[optuna.trial.FrozenTrial]) -> Found:

@@ -141,14 +141,14 @@ def seen_penalty(method: Method, data: FeatureSet, *, part: str = "val") -> Seen
     Raises:
         InputError: When `part` holds rows that are judged.
     """
-    unseen_features, unseen_labels = rows_to_choose_by(data, part)
+    rows_to_choose_by(data, part)
     judged = data.rows["test_seen"]
     rows = np.setdiff1d(data.rows["train"], judged)
     held = _held_rows(rows, data.labels[rows])
     fitted = np.setdiff1d(rows, held)
     method.fit(data.features[fitted], data.labels[fitted], data.semantics)
-    features = np.concatenate([data.features[held], unseen_features])
-    labels = np.concatenate([data.labels[held], unseen_labels])
+    chosen_by = np.concatenate([held, np.setdiff1d(data.rows[part], judged)])
+    features, labels = data.features[chosen_by], data.labels[chosen_by]
     classes = np.union1d(data.classes("train"), data.classes(part))
     seen = np.isin(classes, data.classes("train"))
     scores = class_scores(method, features, data.semantics[classes])
@@ -203,7 +203,7 @@ def fit_chosen(
         settings: Take these, and choose the others.
     """
     given = settings or {}
-    open_spaces = {name: space for name, space in entry.spaces.items() if name not in given}
+    open_spaces = entry.open_spaces(given, size)
 
     def make(chosen: Settings) -> Method:
         return entry.make(chosen, size=size, seed=seed)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgezsl.errors import InputError, Place
+from edgezsl.errors import InputError
 from edgezsl.evaluate.metrics import per_class_accuracy
 from edgezsl.zsl.kernel import unit
+from edgezsl.zsl.method import cosine_sides
 from edgezsl.zsl.selection import rows_to_choose_by
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 SHOTS = (0, 1, 2, 5, 10)
 KAPPAS = tuple(float(f"{value:.3g}") for value in np.geomspace(0.1, 100, 13))
-_TOLERANCE = 1e-4  # on a length of 1
 
 
 def with_examples(predicted: Rows, means: Rows, *, count: int, kappa: float) -> Rows:
@@ -104,17 +104,7 @@ def shot_accuracies(
     """
     features, labels = data.of(part)
     classes, targets = np.unique(labels, return_inverse=True)
-    rows = method.embed(features)
-    predicted, bias = method.prototypes(data.semantics[classes])
-    lengths = np.linalg.norm(np.concatenate([rows, predicted]), axis=1)
-    if np.any(bias) or np.abs(lengths - 1).max() > _TOLERANCE:
-        raise InputError(
-            f"scores of {type(method).__name__} are no cosines",
-            code="no_cosine",
-            where=Place(data.name),
-            expected="embeddings and prototypes of length 1, without bias",
-            hint="prototype-ridge and cn-zsl have them",
-        )
+    rows, predicted = cosine_sides(method, features, data.semantics[classes])
     found = []
     for seed in seeds:
         draw = ExampleDraw.of(targets, max(shots), seed=seed)
@@ -135,6 +125,8 @@ def _reached(judged: Rows, right: NDArray[np.integer], sides: tuple[Rows, Rows],
 def chosen_kappa(method: ZeroShotMethod, data: FeatureSet, *, seeds: Iterable[int], part: str = "val") -> float:
     """Return the κ of `KAPPAS` with the highest mean T1 over draws and numbers of shots, on classes that are held back.
 
+    Numbers of shots that leave no row of some class to be judged are passed over.
+
     Args:
         method: Fitted on the training classes alone.
         data: The feature set.
@@ -142,9 +134,10 @@ def chosen_kappa(method: ZeroShotMethod, data: FeatureSet, *, seeds: Iterable[in
         part: Whose rows choose.
 
     Raises:
-        InputError: When `part` holds rows that are judged, or as `shot_accuracies` does.
+        InputError: When `part` holds rows that are judged, a class has one row alone, or as `shot_accuracies` does.
     """
     rows_to_choose_by(data, part)
-    shots = [count for count in SHOTS if count]
+    fewest = int(np.unique(data.of(part)[1], return_counts=True)[1].min())
+    shots = [count for count in SHOTS if count == 1 or 1 < count < fewest]
     reached = shot_accuracies(method, data, part=part, kappas=KAPPAS, seeds=seeds, shots=shots)
     return KAPPAS[int(reached.mean(axis=(0, 1)).argmax())]

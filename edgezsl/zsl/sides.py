@@ -17,6 +17,7 @@ from torch.nn import functional
 from edgezsl.errors import ModelError
 from edgezsl.zsl.fusion import WeightedFusion
 from edgezsl.zsl.generative.ends import MeanPrototypes
+from edgezsl.zsl.knowledge.graph_method import GraphMethod, NodeRows
 from edgezsl.zsl.robustness.head import RobustHead
 from edgezsl.zsl.semantic.bilinear import Bilinear
 from edgezsl.zsl.semantic.class_networks import ClassNormalized, Dem
@@ -294,6 +295,11 @@ def _(method: Dap) -> Sides:
 @sides_of.register
 def _(method: Sync) -> Sides:
     return Sides(Unit(), nn.Sequential(Unit(), Synthesised(method)), "dot", biased=True)
+
+
+@sides_of.register
+def _(method: GraphMethod) -> Sides:
+    return Sides(Unit(), NodeRows(method), "dot", biased=True)
 
 
 @sides_of.register

@@ -51,10 +51,10 @@ def photographs(tmp_path_factory):
     return folder
 
 
-def test_a_method_is_judged_with_a_report_and_json_in_files(features, tmp_path):
-    out, file = tmp_path / "report.html", tmp_path / "figures.json"
-    said = done("--method", "prototype-ridge", "--data", features, "--out", out, "--json", file, "--no-questions")
-    found = json.loads(file.read_text())
+def test_a_method_is_judged_with_a_report_and_as_json(features, tmp_path):
+    out, asked = tmp_path / "report.html", ["--method", "prototype-ridge", "--data", features, "--no-questions"]
+    said = done(*asked, "--out", out)
+    found = json.loads(done(*asked, "--json"))
     (t1,) = found["seeds"]["T1"]["values"]
     assert re.search(rf"^T1 +{t1:.1f}", said, re.MULTILINE)
     assert t1 / 100 == pytest.approx(found["figures"]["top1"], abs=1e-6)
@@ -63,14 +63,14 @@ def test_a_method_is_judged_with_a_report_and_json_in_files(features, tmp_path):
 
 
 def test_a_bundle_is_judged_and_json_is_printed_alone(small_bundle, photographs):
-    found = json.loads(done(photographs, "--bundle", small_bundle.folder, "--leave-out", "blue", "--json", "-"))
+    found = json.loads(done(photographs, "--bundle", small_bundle.folder, "--leave-out", "blue", "--json"))
     assert found["figures"]["top1"] == 1.0
     assert found["rejection"]["left_out"] == ["blue"]
 
 
 def test_settings_of_a_file_are_taken(features, tmp_path):
     (tmp_path / "settings.json").write_text('{"penalty": 3.0}')
-    settings = ["--settings", tmp_path / "settings.json", "--no-questions", "--json", "-"]
+    settings = ["--settings", tmp_path / "settings.json", "--no-questions", "--json"]
     found = json.loads(done("--method", "prototype-ridge", "--data", features, *settings))
     assert found["facts"]["settings"].startswith("penalty 3;")
 
@@ -81,9 +81,15 @@ def test_settings_of_a_file_are_taken(features, tmp_path):
         ((), "give a folder of photographs, or --method with --data"),
         (("--method", "eszsl"), "a method is judged on --data"),
         (("photographs", "--bundle", "a", "--model", "b"), "give one of --bundle and --model"),
+        (("--method", "eszsl", "--data", "flo", "--attack", "pgd"), "--attack is for photographs"),
+        (("--method", "eszsl", "--data", "flo", "--corruptions"), "--corruptions is for photographs"),
+        (("--method", "eszsl", "--data", "flo", "--bundle", "a"), "--bundle is for photographs"),
+        (("photographs", "--seeds", "3"), "--seeds is for a method"),
+        (("photographs", "--no-questions"), "--questions is for a method"),
+        (("photographs", "--epsilon", "1"), "--epsilon is of an attack: give --attack, too"),
     ],
 )
-def test_half_a_question_is_wrong_usage(arguments, said):
+def test_half_a_question_or_an_option_that_would_do_nothing_is_wrong_usage(arguments, said):
     found = edgezsl(*arguments)
     assert found.exit_code == 2
     assert said in found.stderr

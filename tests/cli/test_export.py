@@ -163,8 +163,8 @@ def test_inspect_says_what_was_kept_instead_of_what_was_asked_for(place, tmp_pat
     recipe = tmp_path / "strict.yaml"
     recipe.write_text(
         "{format: edgezsl-recipe/1, name: strict, describes: None holds, opset: 17, precision_default: int8, quantization: "
-        "{calibration_images: 8, candidates: [{calibrator: percentile, percentile: 90}]}, bounds: {cosine_mean: 1.0, "
-        "centred_mean: 1.0, top1_agreement: 1.0}}"
+        "{calibration_images: 8, candidates: [{calibrator: percentile, percentile: 90}]}, bounds: {cosine_mean: 0.9997, "
+        "centred_mean: 0.9997, top1_agreement: 0.9}}"  # OpenVINO on a processor with bfloat16 keeps them, INT8 does not
     )
     done = edgezsl(*typed(place, "--recipe", recipe, "--fallback", "fp32", "--out", tmp_path / "out"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -5,14 +7,18 @@ import pytest
 from edgezsl.bundle import SEMANTIC_MAP, TOKENIZER
 from edgezsl.compile.encoder_run import encoder_engine
 from edgezsl.compile.everyday_names import EVERYDAY_NAMES
-from edgezsl.compile.method_run import MethodSettings, TrainedMethod, train_method
+from edgezsl.compile.method_run import train_method
+from edgezsl.compile.method_steps import DRAWS, MethodSettings, TrainedMethod
 from edgezsl.data.feature_set import PARTS, FeatureSet
 from edgezsl.encoders.graph import portable_encoder
-from edgezsl.encoders.model import IMAGE_ENCODER
+from edgezsl.encoders.model import IMAGE_ENCODER, Model
 from edgezsl.errors import InputError, ModelError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from edgezsl.runtime.sources import read_image
+from edgezsl.zsl.evaluation import evaluate_method
+from edgezsl.zsl.methods import method_named
+from edgezsl.zsl.shots import chosen_kappa
 from tests.factories import CONV_DIM, write_conv_model
 from tests.zsl.worlds import feature_set
 
@@ -88,6 +94,15 @@ def test_the_model_says_what_was_learned_and_how(base, trained):
     assert found.judgement.t1 is not None
 
 
+def test_accuracy_among_unseen_classes_is_said_where_there_are_several(trained):
+    _, found = trained
+    assert found.figures["unseen T1"] == found.judgement.t1
+    rows = found.data.rows["test_unseen"]
+    one_class = rows[found.data.labels[rows] == found.data.labels[rows[0]]]
+    alone = replace(found, data=replace(found.data, rows={**found.data.rows, "test_unseen": one_class}))
+    assert set(found.figures) - set(alone.figures) == {"unseen T1"}
+
+
 def test_a_picture_that_is_none_is_told_and_the_rest_learned(photographs, trained):
     _, found = trained
     assert list(found.skipped) == [str(photographs / NAMES[0] / "torn.png")]
@@ -124,6 +139,25 @@ def test_features_of_a_file_give_a_model_by_attributes(base, tmp_path, method, k
     vectors, bias = found.chosen.method.prototypes(data.semantics)
     np.testing.assert_allclose(answers[0], vectors, atol=1e-4)
     assert (len(answers) == 2) == bool(np.any(bias))
+
+
+@pytest.mark.parametrize("method", ["prototype-ridge", "eszsl"])
+def test_probabilities_are_those_of_the_temperature_that_evaluation_finds(base, tmp_path, method):
+    data = with_width(feature_set(), CONV_DIM)
+    settings = MethodSettings(method, base.folder, tmp_path / "model", size="quick")
+    found = last(train_method(settings, str(write(data, tmp_path)), None))
+    evaluation = last(evaluate_method(method_named(method), data, size="quick", questions=False))
+    assert found.model.facts.space.logit_scale == pytest.approx(1 / evaluation.temperature.temperature, rel=1e-5)
+
+
+@pytest.mark.parametrize(("method", "offered"), [("prototype-ridge", True), ("eszsl", False)])
+def test_a_description_counts_beside_pictures_as_validation_classes_say(base, tmp_path, method, offered):
+    data = with_width(feature_set(), CONV_DIM)
+    settings = MethodSettings(method, base.folder, tmp_path / "model", size="quick")
+    found = last(train_method(settings, str(write(data, tmp_path)), None))
+    held = method_named(method).make(found.chosen.settings, size="quick").fit(*data.of("train"), data.semantics)
+    wanted = chosen_kappa(held, data, seeds=DRAWS) if offered else 0.0
+    assert Model.open(found.model.folder).facts.semantics.description_weight == wanted
 
 
 def test_features_of_another_encoder_are_refused(base, tmp_path):

@@ -40,6 +40,12 @@ def test_any_modality_comes_in_as_one_file(tmp_path):
     np.testing.assert_array_equal(features, np.arange(24, 36, dtype=np.float32).reshape(4, 3))
 
 
+def test_classes_may_have_ids_beside_their_names(tmp_path):
+    ids = [f"n0000000{number}" for number in range(5)]
+    assert read(tmp_path, ids=np.array(ids)).ids == tuple(ids)
+    assert read(tmp_path).ids == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -56,6 +62,7 @@ def test_any_modality_comes_in_as_one_file(tmp_path):
         ),
         ({"semantics": np.full((5, 4), np.inf)}, "semantics that are no numbers, such as row 0"),
         ({"attributes": np.array(["red", "round"])}, "2 names of attributes"),
+        ({"ids": np.array(["n02012849"])}, "1 ids"),
     ],
 )
 def test_a_set_that_would_leak_or_is_none_is_refused(tmp_path, changes, words):

@@ -40,6 +40,12 @@ def test_a_graph_comes_from_its_file_and_knows_its_nodes(tmp_path):
     assert graph.outside_wordnet().tolist() == [4]
 
 
+def test_a_graph_of_ones_own_says_itself_what_is_a_kind_of_what(tmp_path):
+    graph = read(tmp_path, kinds=np.array([[0, 3], [3, 1]], np.int32))
+    assert graph.kinds.tolist() == [[0, 3], [3, 1]]
+    assert read(tmp_path).kinds is None
+
+
 def test_the_direction_of_an_edge_is_that_of_wordnet_and_what_it_does_not_know_is_counted(tmp_path, wordnet):
     found = hypernymy(read(tmp_path), wordnet)
     assert sorted(found.pairs.tolist()) == [[0, 3], [2, 1], [3, 1]], "child, parent"
@@ -60,24 +66,24 @@ def test_an_edge_between_synsets_that_wordnet_does_not_join_lowers_the_share(tmp
 
 def test_a_parent_is_named_by_its_id_or_one_of_its_words(tmp_path):
     graph = read(tmp_path)
-    assert graph.node_named("n00000002") == 3
-    assert graph.node_named("Domestic Dog ") == 3
-    assert graph.node_named("entity") == 1
+    named = graph.nodes_named(["n00000002", "Domestic Dog ", "entity", "dog, domestic dog"])
+    assert named.tolist() == [3, 3, 1, 3]
 
 
 def test_a_word_of_several_nodes_is_that_of_which_it_is_the_usual_word_or_is_refused(tmp_path):
     usual = read(tmp_path, names=np.array(["Rex, dog", "entity", "crane", "dog, domestic dog", "bin"]))
-    assert usual.node_named("dog") == 3
+    assert usual.nodes_named(["dog"]).tolist() == [3]
     unclear = read(tmp_path, names=np.array(["dog", "entity", "crane", "dog, domestic dog", "bin"]))
     with pytest.raises(InputError, match=r"means 2 nodes of the graph: n00000003 \(dog\); n00000002") as fault:
-        unclear.node_named("dog")
+        unclear.nodes_named(["crane", "dog"])
+    assert unclear.meant_by(["crane", "dog", "cat"]) == [[2], [0, 3], []]
     assert "WordNet id" in fault.value.hint
 
 
 def test_an_unknown_node_is_named(tmp_path):
     graph = read(tmp_path)
     with pytest.raises(InputError, match="no node 'cat'"):
-        graph.node_named("cat")
+        graph.nodes_named(["cat"])
     with pytest.raises(InputError, match="no node n99999999"):
         graph.numbers(["n00000001", "n99999999"])
 
@@ -91,6 +97,8 @@ def test_an_unknown_node_is_named(tmp_path):
         ({"edges": np.array([[0, 5]])}, "5 nodes"),
         ({"edges": np.array([[3, 0]])}, "not the smaller"),
         ({"edges": np.array([0, 3])}, "shape"),
+        ({"kinds": np.array([0, 3])}, "kinds of the shape"),
+        ({"kinds": np.array([[0, 3], [4, 3]])}, r"1 kinds without an edge, such as \[4, 3\]"),
     ],
 )
 def test_a_file_that_holds_no_graph_is_refused(tmp_path, changes, words):

@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 
 from edgezsl.demo.charts import gap_chart, score_chart
-from edgezsl.demo.page import ReportFile, page
+from edgezsl.demo.page import page
 from edgezsl.demo.record import Counts, Still
-from edgezsl.errors import SinkError
 from tests.demo.shows import colour_script, report, scene, seen
 from tests.documents import Page
 
@@ -129,19 +128,3 @@ def test_the_scores_are_drawn_with_the_swap_marked_and_every_shot_named(shown):
 
 def test_equal_reports_make_equal_pages(shown):
     assert page(shown) == page(shown)
-
-
-def test_the_place_of_the_report_is_checked_before_the_show_and_left_empty(tmp_path):
-    path = tmp_path / "new" / "demo.html"
-    file = ReportFile.open(path)
-    assert not path.exists()
-    file.write(report(answers()))
-    assert path.read_text().startswith("<!doctype html>")
-
-
-def test_a_place_that_cannot_be_written_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
-    for path in (tmp_path, tmp_path / "file" / "demo.html"):
-        with pytest.raises(SinkError, match="--out") as caught:
-            ReportFile.open(path)
-        assert caught.value.code == "unwritable"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from edgezsl.bundle import SEMANTIC_MAP, TEXT_ENCODER, TOKEN_TABLE, TOKENIZER
-from edgezsl.encoders.model import IMAGE_ENCODER, LARGEST_FILE, MODEL_FILE, Model
+from edgezsl.encoders.model import IMAGE_ENCODER, KNOWLEDGE_GRAPH, LARGEST_FILE, MODEL_FILE, Model
 from edgezsl.errors import ContractError, ModelError
 from edgezsl.manifest import Semantics
 from tests.factories import conv_facts, write_conv_model, write_small_bundle
@@ -127,6 +127,24 @@ def test_a_text_side_is_whole_or_absent_and_as_the_kinds_say(tmp_path, files, se
 def test_a_text_encoder_may_be_a_graph_or_a_table_with_a_semantic_map(tmp_path, text):
     files = {**text, TOKENIZER: b"", SEMANTIC_MAP: b"m"}
     assert Model.write(tmp_path / "model", conv_facts(), ENCODER | files).class_side() == files
+
+
+def test_a_model_with_a_graph_takes_words_and_its_bundles_ready_rows_alone(tmp_path):
+    facts = conv_facts(semantics=Semantics(kinds=("words",)))
+    model = Model.write(tmp_path / "model", facts, ENCODER | WORDS | {KNOWLEDGE_GRAPH: b"g"})
+    assert model.facts.semantics.kinds == ("words",)
+    assert model.device_semantics == Semantics(kinds=("vector",))
+    assert model.class_side() == {}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "files"),
+    [(("words", "vector"), WORDS), (("words",), WORDS | {SEMANTIC_MAP: b"m"}), (("examples",), {})],
+)
+def test_a_graph_stands_beside_nothing_else_that_makes_rows(tmp_path, kinds, files):
+    facts = conv_facts(semantics=Semantics(kinds=kinds))
+    with pytest.raises(ModelError):
+        Model.write(tmp_path / "model", facts, ENCODER | files | {KNOWLEDGE_GRAPH: b"g"})
 
 
 def test_writing_replaces_an_older_model_and_nothing_else(tmp_path, folder):

@@ -8,13 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgezsl.errors import SinkError
 from edgezsl.evaluate.evaluation import Evaluation, HardQuestions, SeenUnseen
 from edgezsl.evaluate.folder_robustness import Robustness
 from edgezsl.evaluate.intervals import share_interval
 from edgezsl.evaluate.questions import GrowthPoint, Hubness, Nearness, SemanticGap
 from edgezsl.evaluate.recognition_figures import RecognitionFigures
-from edgezsl.evaluate.report import check_report, evaluation_page, write_report
+from edgezsl.evaluate.report import evaluation_page
 from edgezsl.evaluate.robustness import RobustAccuracy
 from edgezsl.evaluate.seen_unseen import SeenUnseenCurve
 from edgezsl.evaluate.temperature import TemperatureFit
@@ -164,17 +163,3 @@ def test_the_object_is_json_and_says_what_was_not_measured(found):
     assert read["seen_unseen"]["oracle"]["h"] >= read["seen_unseen"]["chosen"]["h"]
     assert read["questions"]["growth"][0] == {"kind": "classes", "count": 2, "draw": 0, "accuracy": 0.1}
     assert bare(found).to_json()["temperature"] is None
-
-
-def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SinkError, match="the report cannot be written") as caught:
-        check_report(tmp_path / "file" / "report.html")
-    assert "--out" in caught.value.hint
-    check_report(tmp_path / "new" / "report.html")
-    assert not (tmp_path / "new" / "report.html").exists()
-
-
-def test_a_written_report_is_the_page_to_the_byte(tmp_path, found):
-    write_report(tmp_path / "report.html", bare(found))
-    assert (tmp_path / "report.html").read_text() == evaluation_page(bare(found))

@@ -50,6 +50,14 @@ def test_where_all_is_right_or_nothing_is_known_the_temperature_ends_at_a_bound(
     assert fitted_temperature(-np.eye(4), labels) > 1e3
 
 
+def test_with_a_doubt_rows_that_are_all_right_have_the_temperature_of_least_cross_entropy():
+    scores, labels, doubt = 3 * np.eye(4), np.arange(4), 0.1
+    targets = (1 - doubt) * np.eye(4) + doubt / 4
+    grid = np.geomspace(0.1, 10, 2001)
+    losses = [-(targets * np.log(softmax(scores, float(one)))).sum() for one in grid]
+    assert fitted_temperature(scores, labels, doubt=doubt) == pytest.approx(grid[int(np.argmin(losses))], rel=5e-3)
+
+
 def test_ece_is_what_a_count_by_hand_says():
     probabilities = np.array([[0.95, 0.05], [0.97, 0.03], [0.6, 0.4], [0.35, 0.65]])
     found = Reliability.of(probabilities, np.array([0, 1, 0, 1]))

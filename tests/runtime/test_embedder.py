@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -18,6 +21,7 @@ from edgezsl.runtime.engine import open_engine
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from edgezsl.runtime.recognizer import Recognizer
 from edgezsl.runtime.text import SemanticCache
+from edgezsl.zsl.shots import with_examples
 from tests.factories import (
     ATTRIBUTES,
     COLOURS,
@@ -268,6 +272,18 @@ def test_a_kind_that_the_bundle_does_not_offer_is_refused_by_name(tmp_path, fold
     assert "words" in fault.expected
 
 
+def test_parents_are_refused_where_there_is_no_graph_with_what_makes_a_pack_of_them(tmp_path):
+    fault = refusal(write_small_bundle(tmp_path / "bundle"), "- red\n- {name: okapi, parents: [giraffe]}")
+    assert (fault.code, fault.where.line) == ("kind_not_offered", 2)
+    assert "given by parents" in fault.message
+    assert "edgezsl embed --model" in fault.hint
+
+
+def test_a_bundle_that_takes_ready_rows_alone_says_where_they_are_made(tmp_path):
+    bundle = write_small_bundle(tmp_path / "bundle", semantics=Semantics(kinds=("vector",)))
+    assert "edgezsl embed --model" in refusal(bundle, "- red").hint
+
+
 # --- models of other kinds -------------------------------------------------------------------------------------------
 
 
@@ -287,6 +303,56 @@ def test_classes_by_pictures_alone_lose_the_example_penalty(tmp_path, folder):
         bundle, "- red\n- {name: sun, examples: [yellow.png]}\n- {name: up, vector: [1, 0, 0, 0, 0, 0]}", folder
     )
     assert found.bias.tolist() == [0, -0.125, 0]
+
+
+# --- a description and pictures --------------------------------------------------------------------------------------
+
+
+def joint(bundle, folder, *examples, beside=""):
+    """Embed the class red, by its name and by pictures, and other classes of a class file."""
+    red, *others = ClassFile.parse(f"- red\n{beside}".encode(), file="classes.yaml").entries
+    embedder = ClassEmbedder(bundle, SemanticCache(), threads=1)
+    try:
+        return embedder.embed(ClassFile("classes.yaml", (replace(red, examples=examples), *others)), folder)
+    finally:
+        embedder.close()
+
+
+def weighing(folder, weight=0.5, **space):
+    """Write a small bundle by which a description counts as so many pictures."""
+    kinds = ("words", "attributes", "examples", "vector")
+    semantics = Semantics(kinds=kinds, attributes=ATTRIBUTES, description_weight=weight)
+    return write_small_bundle(folder / "bundle", space=small_space(**space), semantics=semantics)
+
+
+@pytest.mark.parametrize("means", [{}, {"image_mean": None, "text_mean": None}])
+def test_a_description_counts_beside_pictures_as_the_rule_of_shots_says(tmp_path, folder, means):
+    bundle = weighing(tmp_path, **means)
+    found = joint(bundle, folder, "yellow.png", "pictures/white.png")
+    shift = bundle.manifest.space.example_shift
+    mean = np.mean([known(name)[0] @ rotation() for name in ("yellow", "white")], axis=0)
+    moved = mean if shift is None else mean + shift  # as a class by pictures alone is
+    wanted = with_examples(mapped(known("red")[0])[None], moved[None], count=2, kappa=0.5)
+    np.testing.assert_allclose(found.vectors, wanted, atol=1e-6)
+    assert found.bias.tolist() == [0]
+
+
+@pytest.mark.parametrize("choice", [{"weight": 0.0}, {"similarity": "dot"}])
+def test_a_model_that_does_not_know_how_much_a_description_counts_refuses_both(tmp_path, folder, choice):
+    with pytest.raises(ClassFileError, match="'red' is given by words and examples") as caught:
+        joint(weighing(tmp_path, **choice), folder, "yellow.png")
+    assert caught.value.code == "kind_not_offered"
+
+
+@pytest.mark.parametrize(("beside", "by"), [("- blue", "words"), ("- {name: sun, examples: [yellow.png]}", "pictures")])
+def test_both_beside_one_of_them_is_a_mixture(tmp_path, folder, beside, by):
+    with pytest.raises(ClassFileError) as caught:
+        joint(weighing(tmp_path, image_mean=None, text_mean=None), folder, "yellow.png", beside=beside)
+    assert caught.value.code == "mixture_not_offered"
+    assert set(re.findall(r"by (words and pictures|words|pictures)", caught.value.message)) == {
+        "words and pictures",
+        by,
+    }
 
 
 @pytest.mark.parametrize("example_bias", ["none", "half_squared_norm"])

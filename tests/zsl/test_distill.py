@@ -6,7 +6,7 @@ import torch
 
 from edgezsl.data.pool import CropPool, Crops
 from edgezsl.encoders.compact import CompactEncoder, multiply_adds
-from edgezsl.zsl.distill import Distiller, Schedule, Stage, TeacherSpace, jittered, known_targets
+from edgezsl.zsl.distill import Distiller, Schedule, Stage, TeacherSpace, jittered, known_targets, light_changes
 
 CLASSES, FEATURES, DIM = 6, 10, 4
 
@@ -133,11 +133,11 @@ def test_steps_follow_the_stages():
 
 def test_jitter_changes_each_crop_by_itself_and_stays_in_range():
     crops = torch.full((6, 5, 5, 3), 200, dtype=torch.uint8)
-    pixels = jittered(crops, 0.3, torch.Generator().manual_seed(0))
+    pixels = jittered(crops, light_changes(6, 0.3, torch.Generator().manual_seed(0)))
     assert pixels.shape == (6, 3, 5, 5)
     assert pixels.abs().max() <= 1
     assert len({round(float(one.mean()), 4) for one in pixels}) == 6
-    same = jittered(crops, 0.0, torch.Generator().manual_seed(0))
+    same = jittered(crops, light_changes(6, 0.0, torch.Generator().manual_seed(0)))
     assert torch.allclose(same, torch.full_like(same, 200 / 127.5 - 1), atol=1e-5)
 
 

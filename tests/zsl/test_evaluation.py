@@ -6,8 +6,9 @@ import pytest
 from edgezsl.errors import InputError
 from edgezsl.evaluate.evaluation import Evaluation
 from edgezsl.evaluate.progress import Progress
-from edgezsl.zsl.evaluation import evaluate_method
-from edgezsl.zsl.method import accuracy
+from edgezsl.evaluate.temperature import softmax
+from edgezsl.zsl.evaluation import evaluate_method, fitted_logit_scale
+from edgezsl.zsl.method import accuracy, class_scores
 from edgezsl.zsl.methods import method_named
 from edgezsl.zsl.selection import Chosen, fit_chosen, judge
 from tests.zsl.worlds import feature_set
@@ -51,6 +52,25 @@ def test_temperature_threshold_and_penalty_know_nothing_of_what_is_judged():
     assert clean.rejection.threshold == other.rejection.threshold
     assert clean.seen_unseen.penalty == other.seen_unseen.penalty
     assert clean.figures.top[1] > other.figures.top[1]
+
+
+def test_where_all_validation_rows_are_right_probabilities_stay_below_certainty():
+    data = feature_set(noise=0.0)
+    entry = method_named("prototype-ridge")
+    chosen = next(one for one in fit_chosen(entry, data, size="quick") if isinstance(one, Chosen))
+    held = entry.make(chosen.settings, size="quick")
+    held.fit(*data.of("train"), data.semantics)
+    features, labels = data.of("val")
+    classes = data.classes("val")
+    scores = class_scores(held, features, data.semantics[classes])
+    assert (classes[scores.argmax(axis=1)] == labels).all()
+    spread = [
+        class_scores(method, data.of(part)[0], data.semantics[data.classes(part)]).std()
+        for method, part in ((held, "train"), (chosen.method, "trainval"))
+    ]
+    temperature = spread[0] / (fitted_logit_scale(held, chosen.method, data) * spread[1])
+    doubt = 1 - softmax(scores, temperature)[np.arange(len(labels)), np.searchsorted(classes, labels)].mean()
+    assert 0.2 / (len(labels) + 2) < doubt < 5 / (len(labels) + 2)
 
 
 def test_a_temperature_of_validation_classes_makes_probabilities_of_unseen_classes_too():
@@ -114,6 +134,6 @@ def test_without_rows_of_seen_classes_there_is_no_curve():
 def test_a_set_without_unseen_rows_is_refused():
     data = feature_set()
     rows = {**data.rows, "test_unseen": np.array([], np.int64)}
-    with pytest.raises(InputError, match="nothing to judge by") as caught:
+    with pytest.raises(InputError, match=r"none of \d+ rows is of an unseen class") as caught:
         evaluated(data=replace(data, rows=rows))
     assert "test_unseen" in caught.value.expected

@@ -17,9 +17,10 @@ import edgezsl
 from edgezsl.data.benchmark_sets import rows_by_classes
 from edgezsl.data.feature_set import FeatureSet
 from edgezsl.errors import InputError, TransientError
+from edgezsl.evaluate.progress import Progress
 from edgezsl.zsl.methods import method_named
 from edgezsl.zsl.question import Question, question_of
-from edgezsl.zsl.search import Found, Plan, SearchStep, search
+from edgezsl.zsl.search import Found, Plan, search
 from edgezsl.zsl.selection import validation_accuracy
 from edgezsl.zsl.settings_file import read_settings, write_settings
 from edgezsl.zsl.space import Choices, LogRange, grid_of
@@ -324,5 +325,7 @@ def test_what_is_no_settings_is_refused(tmp_path, text):
 
 
 def test_a_step_says_how_far_it_is():
-    assert SearchStep({}, None, 0.5, 1, 2).step == "best 50.0"
-    assert SearchStep({}, None, None, 1, 2).step == "searching"
+    steps, _ = finished(question()[0], Plan("random", trials=3))
+    assert all(isinstance(step, Progress) for step in steps)
+    assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
+    assert steps[-1].step == f"best {100 * max(step.val_t1 for step in steps):.1f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgezsl.zsl.knowledge.propagation import Propagation
 
 KnowledgeMethod = Literal["gcnz", "dgp", "dgp-u"]
+GRAPH_METHODS: tuple[KnowledgeMethod, ...] = get_args(KnowledgeMethod)
 
 
 @dataclass(frozen=True, slots=True)
