@@ -16,7 +16,12 @@ import torch
 from edgezsl.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from torch import Tensor
+
+    Augment: TypeAlias = "Callable[[Tensor, np.random.Generator], Tensor]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,13 @@ class Episodes:
         images: `(C, M, ...)`, M ≥ shots + queries, C ≥ ways; they stay on their device.
         law: How an episode is drawn.
         seed: Of what is drawn.
+        augment: Takes the drawn images `(N, ...)` and random numbers, and returns others in their place.
 
     Raises:
         InputError: When there are too few classes, or too few images of a class.
     """
 
-    def __init__(self, images: Tensor, law: EpisodeLaw, *, seed: int) -> None:
+    def __init__(self, images: Tensor, law: EpisodeLaw, *, seed: int, augment: Augment | None = None) -> None:
         classes, each = images.shape[:2]
         if classes < law.ways or each < law.shots + law.queries:
             raise InputError(
@@ -78,6 +84,7 @@ class Episodes:
         self.law = law
         self._images = images
         self._seed = seed
+        self._augment = augment
 
     def draw(self, number: int, tasks: int = 1) -> Episode:
         """Return episode `number`, of `tasks` tasks."""
@@ -88,4 +95,6 @@ class Episodes:
         shown = rng.permuted(np.tile(np.arange(each), (tasks, law.ways, 1)), axis=2)[..., : law.shots + law.queries]
         rows = torch.from_numpy(chosen[..., None] * each + shown).to(self._images.device)
         drawn = self._images.flatten(0, 1)[rows]
+        if self._augment is not None:
+            drawn = self._augment(drawn.flatten(0, 2), rng).view(drawn.shape)
         return Episode(drawn[:, :, : law.shots], drawn[:, :, law.shots :])

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from edgezsl.zsl.generative.adversarial import FeatureWgan, GanZsl, WassersteinSettings
 from edgezsl.zsl.generative.ends import FinalClassifier, MeanPrototypes
-from edgezsl.zsl.generative.training import FeatureGenerator, GenerativeSchedule
+from edgezsl.zsl.generative.training import FeatureGenerator, GenerativeSchedule, trained
 from edgezsl.zsl.generative.variational import AlignedAutoencoders, AlignedSettings, SharedGenerator, SharedSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from edgezsl.zsl.generative.training import Trainer
     from edgezsl.zsl.space import Settings, Value
 
 _MODELS: Mapping[str, tuple[Callable[..., Any], type | None]] = {
@@ -25,35 +26,37 @@ _MODELS: Mapping[str, tuple[Callable[..., Any], type | None]] = {
 GENERATORS = tuple(_MODELS)
 
 
-def final_classifier(name: str, **settings: Value) -> FinalClassifier:
+def final_classifier(name: str, *, trainer: Trainer = trained, **settings: Value) -> FinalClassifier:
     """Return a generative model that ends in a classifier, not yet fitted.
 
     Args:
         name: One of `GENERATORS`.
+        trainer: What trains it.
         settings: Of the schedule, of the model's losses, and of `FinalClassifier`.
     """
-    generator, rest = _generator(name, settings)
+    generator, rest = _generator(name, trainer, settings)
     return FinalClassifier(generator, **rest)  # type: ignore[arg-type]  # checked where it is made
 
 
-def mean_prototypes(name: str, **settings: Value) -> MeanPrototypes:
+def mean_prototypes(name: str, *, trainer: Trainer = trained, **settings: Value) -> MeanPrototypes:
     """Return a generative model that ends in means of what it generates, not yet fitted.
 
     Args:
         name: One of `GENERATORS`.
+        trainer: What trains it.
         settings: Of the schedule, of the model's losses, and of `MeanPrototypes`.
     """
-    generator, rest = _generator(name, settings)
+    generator, rest = _generator(name, trainer, settings)
     return MeanPrototypes(generator, **rest)  # type: ignore[arg-type]  # checked where it is made
 
 
-def _generator(name: str, settings: Settings) -> tuple[FeatureGenerator, Settings]:
+def _generator(name: str, trainer: Trainer, settings: Settings) -> tuple[FeatureGenerator, Settings]:
     model, losses = _MODELS[name]
     schedule, rest = _taken(GenerativeSchedule, settings)
     if losses is None:
-        return FeatureGenerator(model, schedule), rest
+        return FeatureGenerator(model, schedule, trainer), rest
     chosen, rest = _taken(losses, rest)
-    return FeatureGenerator(partial(model, settings=chosen), schedule), rest
+    return FeatureGenerator(partial(model, settings=chosen), schedule, trainer), rest
 
 
 def _taken(kind: type, settings: Settings) -> tuple[Any, Settings]:

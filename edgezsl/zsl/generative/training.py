@@ -142,6 +142,29 @@ class Synthesizer(nn.Module):
         return result
 
 
+Ends: TypeAlias = tuple[Embedder, Synthesizer]
+Trainer: TypeAlias = "Callable[[Recipe, GenerativeSchedule, Rows, NDArray[np.integer], Rows], Ends]"
+
+
+def trained(
+    recipe: Recipe, schedule: GenerativeSchedule, features: Rows, labels: NDArray[np.integer], semantics: Rows
+) -> Ends:
+    """Return what a generative model has learned from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`."""
+    classes, rows = np.unique(labels, return_inverse=True)
+    units = functional.normalize(as_tensor(features), dim=1)
+    scale, description = Centring(units, labels), Description(semantics[classes])
+    images, conditions = scale(units), description(as_tensor(semantics[classes]))
+    sizes = Sizes(images.shape[1], description.width, len(classes))
+    random = torch.Generator().manual_seed(schedule.seed)
+    with torch.random.fork_rng(devices=[]):  # layers start from torch's own stream, which is the caller's
+        torch.manual_seed(schedule.seed)
+        model = recipe(sizes, schedule, random)
+    train(model, (images, conditions, torch.from_numpy(rows)), schedule, random)
+    with torch.no_grad():
+        centring = Centring(model.embedder(images), labels)
+    return Embedder(scale, model.embedder, centring).eval(), Synthesizer(description, model.generator, centring).eval()
+
+
 @dataclass(slots=True, eq=False)
 class FeatureGenerator:
     """A generative model of features, conditioned on what describes a class.
@@ -149,31 +172,20 @@ class FeatureGenerator:
     Attributes:
         recipe: Returns the networks of a paper.
         schedule: How they are trained.
+        trainer: Does it: `trained`, or what keeps the models that it gave.
         embedder_: Features `(N, F)` to rows `(N, D)`.
         synthesizer_: Descriptions and noise to rows of the same kind.
     """
 
     recipe: Recipe
     schedule: GenerativeSchedule = field(default_factory=GenerativeSchedule)
+    trainer: Trainer = trained
     embedder_: Embedder = field(init=False, repr=False)
     synthesizer_: Synthesizer = field(init=False, repr=False)
 
     def fit(self, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> FeatureGenerator:
         """Learn from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`; return itself."""
-        classes, rows = np.unique(labels, return_inverse=True)
-        units = functional.normalize(as_tensor(features), dim=1)
-        scale, description = Centring(units, labels), Description(semantics[classes])
-        images, conditions = scale(units), description(as_tensor(semantics[classes]))
-        sizes = Sizes(images.shape[1], description.width, len(classes))
-        random = torch.Generator().manual_seed(self.schedule.seed)
-        with torch.random.fork_rng(devices=[]):  # layers start from torch's own stream, which is the caller's
-            torch.manual_seed(self.schedule.seed)
-            model = self.recipe(sizes, self.schedule, random)
-        train(model, (images, conditions, torch.from_numpy(rows)), self.schedule, random)
-        with torch.no_grad():
-            centring = Centring(model.embedder(images), labels)
-        self.embedder_ = Embedder(scale, model.embedder, centring).eval()
-        self.synthesizer_ = Synthesizer(description, model.generator, centring).eval()
+        self.embedder_, self.synthesizer_ = self.trainer(self.recipe, self.schedule, features, labels, semantics)
         return self
 
     def embed(self, features: Rows) -> Rows:
