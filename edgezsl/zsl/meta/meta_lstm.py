@@ -39,11 +39,14 @@ class MetaLstmSchedule:
         iterations: Meta-steps of Adam, one task each.
         learning_rate: Of the meta-steps.
         steps: That the learned optimizer takes in a task.
+        second_order: Whether the meta-gradient goes through the gradients of the steps, as MAML's does, or takes them as
+            constants, as the paper does (section 3.3).
     """
 
     iterations: int
     learning_rate: float
     steps: int
+    second_order: bool = False
 
 
 class MetaLstm(nn.Module):
@@ -51,10 +54,13 @@ class MetaLstm(nn.Module):
 
     Args:
         network: `(N, ...)` to logits `(N, ways)`; its weights at birth are the first start.
+        largest_rate: Of a step, where the input gate is open. The paper's is 1; where one is too little, gates open wholly and
+            learn nothing more.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, largest_rate: float = 1.0) -> None:
         super().__init__()
+        self._largest_rate = largest_rate
         self._shapes = {name: value.shape for name, value in network.named_parameters()}
         self._network = (network,)  # in a tuple, so that its weights are not mine: `start` is
         self.start = nn.Parameter(torch.cat([value.detach().flatten() for value in network.parameters()]))
@@ -73,28 +79,35 @@ class MetaLstm(nn.Module):
         """Return logits `(N, ways)` of the network with `weights (M,)`."""
         return functional_call(self._network[0], self.parameters_of(weights), (images,))  # type: ignore[no-any-return]
 
-    def adapted(self, images: Tensor, classes: Tensor, steps: int) -> Tensor:
+    def adapted(self, images: Tensor, classes: Tensor, steps: int, *, second_order: bool = False) -> Tensor:
         """Return weights `(M,)` after `steps` updates on the support of one task (equations 2 to 4).
 
-        Gradients are taken as constants: the meta-gradient does not go through them (section 3.3).
+        Args:
+            images: `(N, ...)`.
+            classes: `(N,)`.
+            steps: Updates.
+            second_order: Whether the result can be differentiated through the gradients of the steps. What the gates see of them
+                is always taken as constant.
         """
         weights: Tensor = self.start
         hidden = weights.new_zeros(len(weights), _HIDDEN)
         state, forget, let_in = hidden, torch.ones_like(weights), torch.zeros_like(weights)
         for _ in range(steps):
-            loss, slopes = self._gradient(weights, images, classes)
-            seen = torch.cat([preprocessed(slopes), preprocessed(loss).expand(len(weights), 2)], dim=1)
+            loss, slopes = self._gradient(weights, images, classes, second_order=second_order)
+            seen = torch.cat([preprocessed(slopes.detach()), preprocessed(loss).expand(len(weights), 2)], dim=1)
             hidden, state = self.cell(seen, (hidden, state))
             forget = torch.sigmoid(self.forget(_gate_inputs(hidden, weights, forget))).squeeze(1)
             let_in = torch.sigmoid(self.let_in(_gate_inputs(hidden, weights, let_in))).squeeze(1)
-            weights = forget * weights - let_in * slopes
+            weights = forget * weights - self._largest_rate * let_in * slopes
         return weights
 
-    def _gradient(self, weights: Tensor, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    def _gradient(
+        self, weights: Tensor, images: Tensor, classes: Tensor, *, second_order: bool
+    ) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
-            at = weights.detach().requires_grad_()
+            at = weights if second_order else weights.detach().requires_grad_()
             loss = functional.cross_entropy(self.logits(at, images), classes)
-            (slopes,) = torch.autograd.grad(loss, at)
+            (slopes,) = torch.autograd.grad(loss, at, create_graph=second_order)
         return loss.detach().reshape(1), slopes
 
 
@@ -122,7 +135,9 @@ def fit_meta_lstm(
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(adam, schedule.iterations)
 
     def learn(number: int) -> tuple[Tensor, Tensor]:
-        loss, right = _task_loss(optimizer, episodes.draw(number), 0, schedule.steps)
+        loss, right = _task_loss(
+            optimizer, episodes.draw(number), 0, schedule.steps, second_order=schedule.second_order
+        )
         adam.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_value_(optimizer.parameters(), _LARGEST_GRADIENT)
@@ -139,9 +154,11 @@ def optimized_accuracies(optimizer: MetaLstm, episode: Episode, steps: int) -> T
     return torch.stack([_task_loss(optimizer, episode, task, steps)[1] for task in range(len(episode.support))])
 
 
-def _task_loss(optimizer: MetaLstm, episode: Episode, task: int, steps: int) -> tuple[Tensor, Tensor]:
+def _task_loss(
+    optimizer: MetaLstm, episode: Episode, task: int, steps: int, *, second_order: bool = False
+) -> tuple[Tensor, Tensor]:
     ways, shots = episode.support.shape[1:3]
     classes = torch.arange(ways, device=episode.support.device).repeat_interleave(shots)
-    weights = optimizer.adapted(episode.support[task].flatten(0, 1), classes, steps)
+    weights = optimizer.adapted(episode.support[task].flatten(0, 1), classes, steps, second_order=second_order)
     logits, targets = optimizer.logits(weights, episode.query[task].flatten(0, 1)), episode.targets()
     return functional.cross_entropy(logits, targets), (logits.argmax(1) == targets).float().mean()

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from edgezsl.data.episodes import Episode, EpisodeLaw, Episodes
-from edgezsl.zsl.meta.convnet import ConvEncoder
+from edgezsl.zsl.meta.convnet import ConvEncoder, conv_classifier
 from edgezsl.zsl.meta.prototypical import (
     ProtoNetSchedule,
     confidence,
@@ -61,3 +61,14 @@ def test_the_interval_is_that_of_the_mean():
     mean, half = confidence(torch.tensor([0.2, 0.4, 0.6, 0.8]))
     assert mean == pytest.approx(0.5)
     assert half == pytest.approx(1.96 * np.std([0.2, 0.4, 0.6, 0.8], ddof=1) / 2)
+
+
+def test_strides_and_pooling_give_embeddings_of_the_same_width():
+    images = strokes(classes=3, each=2).flatten(0, 1)
+    torch.manual_seed(0)
+    strided, pooled = (conv_classifier(3, 8, strided=strided) for strided in (True, False))
+    assert strided(images).shape == pooled(images).shape == (6, 3)
+    assert strided[0](images).shape == (6, 8)
+    maps = strided[0].blocks[:4](images)
+    assert maps.shape == (6, 8, 2, 2)
+    torch.testing.assert_close(strided[0](images), maps.mean((2, 3)))
