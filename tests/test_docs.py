@@ -7,6 +7,8 @@ import ast
 import json
 import re
 import struct
+import subprocess
+import sys
 import typing
 from pathlib import Path
 
@@ -427,3 +429,16 @@ def test_every_figure_of_a_table_was_measured_and_its_result_is_kept(page, headi
         for number in numbers:
             digits = len(number.partition(".")[2])
             assert any(f"{figure:.{digits}f}" == number for figure in found), f"{what}: {number} is in no result"
+
+
+def test_the_figures_of_methods_are_those_that_were_kept():
+    found = subprocess.run(
+        [sys.executable, "-c", "import methods_page; print(methods_page.kept())"],
+        cwd=ROOT / "benchmarks",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+    assert found.count("|") > 300
+    assert found.strip() in (DOCS / "methods.md").read_text()
