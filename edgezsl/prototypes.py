@@ -204,7 +204,10 @@ class ClassPrototypes:
         except OSError as cause:
             place = Place(str(path))
             raise PackError(
-                f"the pack cannot be written ({cause.strerror})", code="not_writable", where=place
+                f"the pack cannot be written ({cause.strerror})",
+                code="not_writable",
+                where=place,
+                hint="write it into a folder that is there and yours: --out",
             ) from cause
 
     @classmethod

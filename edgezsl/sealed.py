@@ -27,9 +27,10 @@ LARGEST_INDEX = 16 << 20  # bytes
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST_NAMED = 5  # files that a refusal names
+# What else a folder may be, by its index, and what to do with it.
 _KINDS = {
-    "manifest.json": "a bundle, which `edgezsl run`, `bench` and `inspect` take",
-    "model.json": "a model directory, of which `edgezsl export` makes a bundle",
+    "manifest.json": ("a bundle", "`edgezsl run`, `bench` and `inspect` take it"),
+    "model.json": ("a model directory", "`edgezsl export` makes a bundle of it"),
 }
 _ELSEWHERE = "choose another place with --out"
 
@@ -113,9 +114,9 @@ class SealedFormat:
             )
         path = folder / self.index
         if not path.exists():
-            other = next((f"; it is {what}" for name, what in _KINDS.items() if (folder / name).is_file()), "")
-            message = f"the folder holds no {self.index}{other}"
-            raise self.error(message, code=self.not_one, where=Place(str(folder)), expected=f"a {self.noun}")
+            what, hint = next((kind for name, kind in _KINDS.items() if (folder / name).is_file()), ("", None))
+            message = f"the folder holds no {self.index}" + (f"; it is {what}" if what else "")
+            raise self.error(message, code=self.not_one, where=Place(str(folder)), expected=f"a {self.noun}", hint=hint)
         data = read_regular(path, max_bytes=LARGEST_INDEX, error=self.error, follow=False)
         return parse_json(data, file=str(path), error=self.error, max_bytes=LARGEST_INDEX), data
 

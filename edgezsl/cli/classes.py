@@ -11,6 +11,9 @@ from edgezsl.cli.options import BundleOption, ClassFileArgument, JsonOption, Thr
 from edgezsl.cli.say import classes_of, followed, say, say_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgezsl.compile.embed_run import NearestNames
     from edgezsl.prototypes import ClassPrototypes
 
 
@@ -33,7 +36,11 @@ def embed(
     """Turn a class file into a class pack (classes.safetensors) that a device loads without a text encoder."""
     if bundle is not None and model is not None:
         raise typer.BadParameter("give one of --bundle and --model")
-    prototypes = _embedded(classes, bundle, threads) if model is None else _embedded_by_model(classes, model, threads)
+    nearest: list[NearestNames] = []
+    if model is None:
+        prototypes = _embedded(classes, bundle, threads)
+    else:
+        prototypes = _embedded_by_model(classes, model, threads, nearest)
     if not dry_run:
         prototypes.write(out)
     report = {
@@ -41,10 +48,14 @@ def embed(
         "classes": len(prototypes),
         "dim": prototypes.space.dim,
         "digest": prototypes.digest,
+        **({} if model is None else {"by_nearest_names": [one.to_json() for one in nearest]}),
     }
     if json:
         say_json(report)
     else:
+        for one in nearest:
+            nodes = "; ".join(f"{name} ({wnid})" for wnid, name in one.nodes)
+            say(f"{one.name}: no node of the graph, placed by its nearest names: {nodes}")
         done = "would be written" if dry_run else "written"
         say(f"{out} {done}: {classes_of(len(prototypes))}, {prototypes.space.dim} dimensions, {prototypes.digest[:12]}")
 
@@ -59,12 +70,19 @@ def _embedded(classes: Path, bundle: Path | None, threads: int | None) -> ClassP
     return ClassEmbedder(Bundle.open(bundle), SemanticCache(), threads=threads).embed(class_file, classes.parent)
 
 
-def _embedded_by_model(classes: Path, model: Path, threads: int | None) -> ClassPrototypes:
-    from edgezsl.compile.embed_run import embed_with_model
+def _embedded_by_model(classes: Path, model: Path, threads: int | None, nearest: list[NearestNames]) -> ClassPrototypes:
+    """Return the prototypes, and add to `nearest` what the model placed by nearest names."""
+    from edgezsl.compile.embed_run import NearestNames, embed_with_model
     from edgezsl.prototypes import ClassPrototypes
 
-    steps = embed_with_model(model, classes, threads=threads)
-    return followed(steps, ClassPrototypes, first="reading the model")
+    def steps() -> Iterator[object]:
+        for step in embed_with_model(model, classes, threads=threads):
+            if isinstance(step, NearestNames):
+                nearest.append(step)
+            else:
+                yield step
+
+    return followed(steps(), ClassPrototypes, first="reading the model")
 
 
 def check(

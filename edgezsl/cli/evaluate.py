@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgezsl.cli.options import BundleOption, FolderOption, JsonOption, ThreadsOption
+from edgezsl.cli.options import BundleOption, FolderOption, JsonOption, ThreadsOption, refuse_given
 from edgezsl.cli.say import followed, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from edgezsl.evaluate.evaluation import Evaluation
     from edgezsl.evaluate.folder_robustness import Robustness
@@ -109,11 +109,11 @@ def evaluate(
     if (images is None) == (method is None):
         raise typer.BadParameter("give a folder of photographs, or --method with --data")
     if method is not None:
-        _refuse_given(context, _OF_PHOTOGRAPHS, "is for photographs, and a method is judged on features")
+        refuse_given(context, _OF_PHOTOGRAPHS, "is for photographs, and a method is judged on features")
     else:
-        _refuse_given(context, _OF_METHODS, "is for a method, and photographs are judged by a model")
+        refuse_given(context, _OF_METHODS, "is for a method, and photographs are judged by a model")
     if attack is None:
-        _refuse_given(context, _OF_ATTACKS, "is of an attack: give --attack, too")
+        refuse_given(context, _OF_ATTACKS, "is of an attack: give --attack, too")
     file = None if out is None else ReportFile.open(out)
     if method is not None:
         work = _of_method(method, data, folder, settings, size=size, seeds=seeds, questions=questions)
@@ -126,14 +126,6 @@ def evaluate(
     if file is not None:
         file.write(evaluation_page(found))
     say_json(found.to_json()) if json else _say(found, report=out)
-
-
-def _refuse_given(context: typer.Context, names: Sequence[str], why: str) -> None:
-    """Refuse an option that was typed and would do nothing."""
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(f"{parameter.opts[0]} {why}")
 
 
 def _of_method(

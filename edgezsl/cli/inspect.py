@@ -75,8 +75,7 @@ def _bundle(path: Path | None) -> tuple[dict[str, Any], Iterable[tuple[str, obje
         counted = f"counts as {manifest.semantics.description_weight:g} pictures beside examples"
         facts.append(("description", counted))
     if manifest.semantics.attributes:
-        facts.append(("attributes", ", ".join(manifest.semantics.attributes)))
-    facts += [(name, f"{entry.bytes:,} bytes, {entry.sha256[:12]}") for name, entry in manifest.files.items()]
+        facts.append(("attributes", _listed(manifest.semantics.attributes)))
     return {"kind": "bundle", "digest": bundle.digest, "manifest": manifest.to_json()}, facts
 
 

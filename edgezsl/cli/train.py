@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgezsl.cli.options import FolderOption, JsonOption
+from edgezsl.cli.options import FolderOption, JsonOption, refuse_given
 from edgezsl.cli.say import console, followed, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from edgezsl.encoders.model import Model
     from edgezsl.zsl.open_vocabulary import TrainingStep
 
+_OF_METHODS = ("encoder", "settings", "unseen", "graph", "size", "seed", "json")
+_OF_RECIPES = ("recipe", "left_out", "threads")
+_OF_GRAPHS = ("graph", "wordnet")
 _LINE_EVERY_S = 30.0  # where nobody looks at a bar, a log is read later
 
 MethodOption = Annotated[
@@ -54,6 +57,7 @@ GraphOption = Annotated[
 
 
 def train(
+    context: typer.Context,
     method: MethodOption = None,
     data: DataOption = None,
     folder: FolderOption = None,
@@ -86,6 +90,7 @@ def train(
     A recipe's run that was cut off goes on when the same command is typed again. Processes that torchrun starts share its batches.
     """
     if method is None:
+        refuse_given(context, _OF_METHODS, "is for a method: give --method, too")
         _train_by_recipe(
             recipe,
             Path(data) if data else folder,
@@ -96,14 +101,21 @@ def train(
             threads=threads,
         )
         return
+    refuse_given(context, _OF_RECIPES, "is for a recipe, and --method learns without one")
     if data is None:
         raise typer.BadParameter("a method learns on --data: a folder of photographs, FILE.npz, or the name of a set")
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise typer.BadParameter("a method is fitted in one process; torchrun is for recipes")
     from edgezsl.compile.method_run import train_method
     from edgezsl.compile.method_steps import MethodSettings, TrainedMethod
+    from edgezsl.data.named_sets import names_features
+    from edgezsl.zsl.knowledge.node_classifier import GRAPH_METHODS
     from edgezsl.zsl.settings_file import read_settings
 
+    if method not in GRAPH_METHODS:
+        refuse_given(context, _OF_GRAPHS, f"is for a method on a graph: {', '.join(GRAPH_METHODS)}")
+    if names_features(data):
+        refuse_given(context, ("unseen",), "is for photographs, and a feature set says itself which classes are unseen")
     given = read_settings(settings) if settings else {}
     asked = MethodSettings(
         method,
@@ -124,13 +136,14 @@ def train(
 def _say_method(result: TrainedMethod) -> None:
     from edgezsl.encoders.model import KNOWLEDGE_GRAPH
 
-    facts, chosen, data = result.model.facts, result.chosen, result.data
-    settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items())
+    facts, chosen = result.model.facts, result.chosen
+    settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items()) or "none"
+    tried = f"; the best of {len(result.trials)} on validation classes" if len(result.trials) > 1 else ""
     say_facts(
         [
             ("model", f"{facts.name}: {facts.source}"),
-            ("classes", f"{len(facts.seen_classes)} learned, {len(data.classes('test_unseen'))} unseen ones judged"),
-            ("settings", f"{settings}; the best of {len(result.trials)} on validation classes"),
+            ("classes", _class_counts(result)),
+            ("settings", settings + tried),
             ("seen penalty", f"{facts.seen_penalty:.4g}"),
         ]
     )
@@ -143,6 +156,12 @@ def _say_method(result: TrainedMethod) -> None:
         say(f"next: edgezsl export {folder} --fp32, and edgezsl embed --model {folder} classes.yaml for its classes")
     else:
         say(f"next: edgezsl export {folder} --fp32 --parity-images FOLDER --classes classes.yaml")
+
+
+def _class_counts(result: TrainedMethod) -> str:
+    judged = len(result.data.classes("test_unseen"))
+    unseen = {0: "none unseen to be judged", 1: "1 unseen, of which nothing can be said: alone it is always right"}
+    return f"{len(result.model.facts.seen_classes)} learned, {unseen.get(judged, f'{judged} unseen ones judged')}"
 
 
 def _train_by_recipe(

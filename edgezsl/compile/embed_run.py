@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgezsl.classes import ClassFile
 from edgezsl.encoders.model import KNOWLEDGE_GRAPH, Model
@@ -19,12 +20,31 @@ if TYPE_CHECKING:
     from edgezsl.prototypes import ClassPrototypes
 
 
+@dataclass(frozen=True, slots=True)
+class NearestNames:
+    """A class that is no node and has no parents: its row is a guess by its words.
+
+    Attributes:
+        name: Of the class.
+        nodes: Id and name of each node whose row it has a share in, the nearest first.
+    """
+
+    name: str
+    nodes: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields."""
+        nodes = [{"id": wnid, "name": name} for wnid, name in self.nodes]
+        return {"class": self.name, "nodes": nodes}
+
+
 def embed_with_model(
     folder: Path, classes: Path, *, threads: int | None = None
-) -> Iterator[Progress | ClassPrototypes]:
+) -> Iterator[Progress | NearestNames | ClassPrototypes]:
     """Embed a class file, and yield how far that is; last the prototypes, which every bundle of the model takes.
 
-    A model with a graph has its rows from there. Any other embeds as a bundle of it does.
+    A model with a graph has its rows from there, and each class that it places by its nearest names is said. Any other embeds as a
+    bundle of it does.
 
     Args:
         folder: The model directory.

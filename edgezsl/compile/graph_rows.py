@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgezsl.classes import SLOT
+from edgezsl.compile.embed_run import NearestNames
 from edgezsl.encoders.model import KNOWLEDGE_GRAPH
 from edgezsl.encoders.text_side import text_side
 from edgezsl.errors import ClassFileError, shown
@@ -20,18 +21,16 @@ from edgezsl.evaluate.progress import Progress
 from edgezsl.prototypes import ClassPrototypes, ClassRow
 from edgezsl.zsl.kernel import unit
 from edgezsl.zsl.knowledge.graph_file import ClassGraph
-from edgezsl.zsl.knowledge.new_classes import rows_by_nearest_names, rows_by_parents
+from edgezsl.zsl.knowledge.new_classes import NEAREST, nearest_nodes, rows_by_nearest_names, rows_by_parents
 from edgezsl.zsl.knowledge.node_classifier import row_prototypes
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from edgezsl.classes import ClassEntry, ClassFile
     from edgezsl.encoders.model import Model
-
-_NAMED_AT_MOST = 5  # nodes that an error names
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,8 @@ class Joined:
 
 def graph_prototypes(
     model: Model, class_file: ClassFile, *, threads: int | None = None
-) -> Generator[Progress, None, ClassPrototypes]:
-    """Return the prototypes of a class file, and yield how far that is.
+) -> Generator[Progress | NearestNames, None, ClassPrototypes]:
+    """Return the prototypes of a class file, and yield how far that is, and which classes have their rows from nearest names.
 
     Args:
         model: Has a graph.
@@ -68,7 +67,9 @@ def graph_prototypes(
     facts = model.facts
     graph = ClassGraph.from_bytes(model.read(KNOWLEDGE_GRAPH), file=str(model.folder / KNOWLEDGE_GRAPH))
     joined = _joined(graph, class_file, model)
-    rows = yield from _rows(graph, joined, _features(model, class_file, joined, threads))
+    features = _features(model, class_file, joined, threads)
+    rows = yield from _rows(graph, joined, features)
+    yield from _nearest_names(graph, joined, features)
     vectors, biases = row_prototypes(rows, graph.classifier.mean_)
     known = set(graph.seen.tolist())
     return ClassPrototypes.from_rows(
@@ -134,7 +135,7 @@ def _only(graph: ClassGraph, entry: ClassEntry, text: str, nodes: Sequence[int])
             expected="nodes of the model's graph, by id or by name",
             hint="name something more general, or leave parents out: the class then joins by its nearest names",
         )
-    several = "; ".join(f"{graph.nodes.wnids[node]} ({graph.nodes.names[node]})" for node in nodes[:_NAMED_AT_MOST])
+    several = graph.nodes.told_apart(nodes, graph.knowledge.kinds)
     raise ClassFileError(
         f"{shown(text)} means {len(nodes)} nodes of the graph: {several}",
         code="ambiguous_node",
@@ -171,6 +172,17 @@ def _rows(
             (rows[one.entry.name],) = rows_by_parents(network, knowledge, features[one.entry.name][None], [one.parents])
             yield Progress("joining classes to the graph", len(rows), len(joined))
     return np.stack([rows[one.entry.name] for one in joined])
+
+
+def _nearest_names(
+    graph: ClassGraph, joined: Sequence[Joined], features: Mapping[str, NDArray[np.float32]]
+) -> Iterator[NearestNames]:
+    """Yield the nodes of each class that `_rows` placed by its nearest names."""
+    named = [one.entry.name for one in joined if one.node is None and not one.parents]
+    if named:
+        found = nearest_nodes(graph.knowledge.features, np.stack([features[name] for name in named]), NEAREST)
+        for name, nodes in zip(named, found.tolist(), strict=True):
+            yield NearestNames(name, tuple((graph.nodes.wnids[node], graph.nodes.names[node]) for node in nodes))
 
 
 def _known(entry: ClassEntry, features: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:

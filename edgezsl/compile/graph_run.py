@@ -98,7 +98,9 @@ def _named_graph(
 ) -> Generator[Progress, None, NamedGraph]:
     if settings.graph is None and reference is None:
         message = f"the method {shown(settings.method)} learns on a graph, and there is none"
-        hint = "give its file with --graph, or set EDGEZSL_DATA to the folder of the reference data, which holds one"
+        hint = (
+            "give its file with --graph, or the folder of the reference data, which holds one: --folder or EDGEZSL_DATA"
+        )
         raise InputError(message, code="no_graph", expected="an .npz with edges, wnids and names", hint=hint)
     path = settings.graph or cast("Path", reference) / REFERENCE_GRAPH
     nodes = read_wordnet_graph(path)
@@ -108,7 +110,7 @@ def _named_graph(
     knowledge = KnowledgeGraph(features, nodes.edges, kinds)
     if nodes.kinds is None:  # what is no synset holds WordNet's tree together, and unlike things lie beside it
         knowledge = knowledge.without(nodes.outside_wordnet())
-    return NamedGraph(nodes, knowledge, words, sha256_hex(path.read_bytes()))
+    return NamedGraph(replace(nodes, kinds=kinds), knowledge, words, sha256_hex(path.read_bytes()))
 
 
 def _name_features(names: Sequence[str], words: Model) -> Generator[Progress, None, NDArray[np.float32]]:

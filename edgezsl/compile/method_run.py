@@ -23,7 +23,7 @@ from edgezsl.encoders.text_side import text_side
 from edgezsl.errors import InputError, Place
 from edgezsl.zsl.knowledge.node_classifier import GRAPH_METHODS
 from edgezsl.zsl.methods import method_named
-from edgezsl.zsl.sides import sides_of
+from edgezsl.zsl.sides import check_folds, sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +53,9 @@ def train_method(settings: MethodSettings, data: str, reference: Path | None) ->
     if settings.method in GRAPH_METHODS:
         yield from train_on_graph(settings, data, reference)
         return
-    method_named(settings.method)  # before any work, as the place
+    check_folds(
+        method_named(settings.method).make(dict(settings.settings)), settings.method
+    )  # before any work, as the place
     if Path(data).is_dir():
         yield from train_on_folder(settings, Path(data))
     else:

@@ -12,7 +12,7 @@ from edgezsl.compile.trained_model import model_facts, model_files
 from edgezsl.data.wordnet import WordNet
 from edgezsl.encoders.minilm import minilm_tokenizer, weights_folder
 from edgezsl.encoders.model import Model
-from edgezsl.errors import Place, RecipeError
+from edgezsl.errors import InputError, Place, RecipeError, shown
 from edgezsl.files import file_digest
 from edgezsl.manifest import Licence
 from edgezsl.records import Fields, sha256_hex
@@ -23,7 +23,7 @@ from edgezsl.zsl.training_data import left_out_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from edgezsl.compile.recipe import Recipe
 
@@ -67,8 +67,8 @@ def train_model(settings: TrainingSettings) -> Iterator[TrainingStep | Model]:
 
     Raises:
         RecipeError: When the recipe has no training section, or breaks its format.
-        InputError: When a file of the data folder is missing or is not what the recipe says, or the processes cannot share the
-            batches or the work folder.
+        InputError: When a file of the data folder is missing, which is said before any work, or is not what the recipe says, or the
+            processes cannot share the batches or the work folder.
         MissingExtraError: When the sentence encoder's weights are not installed.
         ModelError: When the directory cannot be written.
         TransientError: When another process has ended.
@@ -84,6 +84,7 @@ def train_model(settings: TrainingSettings) -> Iterator[TrainingStep | Model]:
         )
     place = Place(f"export/{recipe.name}.yaml", field="training")
     training = TrainingRecipe.from_fields(Fields(dict(recipe.training), place, RecipeError))
+    _check_data(settings, recipe, training)
     torch.set_num_threads(settings.threads)
     # Moments and tails of a softmax fade into denormal numbers, with which this costs three times as long.
     torch.set_flush_denormal(True)
@@ -100,18 +101,35 @@ def train_model(settings: TrainingSettings) -> Iterator[TrainingStep | Model]:
                 yield item
 
 
+def _learned_from(training: TrainingRecipe) -> tuple[PurePosixPath, ...]:
+    """Return what a recipe reads below the data folder."""
+    named = (training.teacher, training.classes, training.hierarchy, training.visual)
+    return (*named, *(source.path for source in training.images))
+
+
+def _check_data(settings: TrainingSettings, recipe: Recipe, training: TrainingRecipe) -> None:
+    left_out = () if settings.left_out is None else (_LEFT_OUT_SETS,)
+    missing = [str(path) for path in (*_learned_from(training), *left_out) if not (settings.data / path).exists()]
+    if missing:
+        raise InputError(
+            f"this is not the folder of the reference data that the recipe {recipe.name!r} learns from",
+            code="no_reference_data",
+            where=Place(str(settings.data)),
+            got=f"no {shown(missing[0])} in it",
+            hint="for photographs or a feature set, name a --method",
+        )
+
+
 def _write(trained: TrainedModel, settings: TrainingSettings, recipe: Recipe, training: TrainingRecipe) -> Model:
     files = model_files(trained, recipe, training, minilm_tokenizer(weights_folder() / "tokenizer.json"))
     wordnet = WordNet.read(settings.wordnet)
-    named = (training.teacher, training.classes, training.hierarchy, training.visual)
-    images = (source.path for source in training.images)
     facts = model_facts(
         files,
         recipe,
         training,
         alignment=trained.alignment,
         seen=[*dict.fromkeys(wordnet.synsets[one].names[0] for one in trained.known)],
-        data={str(path): _data_digest(settings.data / path) for path in (*named, *images)},
+        data={str(path): _data_digest(settings.data / path) for path in _learned_from(training)},
         licence=LICENCE,
     )
     return Model.write(settings.out, facts, files)

@@ -174,5 +174,5 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             code="bad_features",
             where=Place(str(path)),
             expected="the file as the reference data holds it",
-            hint="give the folder of the reference data: --data or EDGEZSL_DATA",
+            hint="give the folder of the reference data: --folder or EDGEZSL_DATA",
         ) from cause

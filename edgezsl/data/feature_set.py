@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgezsl.data.array_file import open_arrays
 from edgezsl.errors import InputError, Place
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def read_feature_set(path: Path) -> FeatureSet:
         InputError: When it cannot be read, lacks an array, or a class is of parts that exclude each other.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_arrays(path) as file:
             return FeatureSet(
                 path.stem,
                 file["features"].astype(np.float32),

@@ -43,12 +43,32 @@ def feature_set_named(text: str, folder: Path | None) -> FeatureSet:
         return read_feature_set(Path(text))
     name = f"{text}:0" if text == "tinyimagenet" else text
     if name not in _SETS:
-        expected = f"one of {', '.join(_SETS)}, or a file FILE{SUFFIX}"
-        raise InputError(f"there is no feature set {shown(text)}", code="unknown_data", expected=expected)
+        raise _unknown(text)
     if folder is None:
         message = f"{shown(text)} is a set of the reference data, and its folder is not known"
-        raise InputError(message, code="no_folder", hint="set EDGEZSL_DATA to the folder of the reference data")
+        raise InputError(message, code="no_folder", hint="give it: --folder or EDGEZSL_DATA")
     return _SETS[name](folder)
+
+
+def names_features(text: str) -> bool:
+    """Return whether a text is a set's name or a feature set's file, and no folder of photographs."""
+    return not Path(text).is_dir() and (text.endswith(SUFFIX) or text in ("tinyimagenet", *_SETS))
+
+
+def _unknown(text: str) -> InputError:
+    expected = f"FILE{SUFFIX}, or one of {', '.join(_SETS)}"
+    if Path(text).is_dir():
+        message = f"{shown(text)} is a folder, and search and eval --method take features, no photographs"
+        hint = "edgezsl train --method takes photographs"
+        return InputError(message, code="unknown_data", expected=expected, hint=hint)
+    if Path(text).is_file():
+        message = f"{shown(text)} is a file, and no feature set by its name"
+        return InputError(message, code="unknown_data", expected=expected)
+    return InputError(
+        f"there is no folder, file or feature set {shown(text)}",
+        code="unknown_data",
+        expected=f"{expected}; to train a method, a folder of photographs too",
+    )
 
 
 def splits_named(text: str, folder: Path | None) -> tuple[FeatureSet, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgezsl.data.array_file import open_arrays
 from edgezsl.errors import InputError, Place, shown
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _WNID = re.compile(r"n\d{8}")
 _NAMED_AT_MOST = 5  # nodes that an error names
+_OTHER_FILE = "give another file, or the folder of the reference data: --folder or EDGEZSL_DATA"
 _NO_NODES = "nodes of the graph, by WordNet id or by name"
 
 
@@ -115,16 +117,32 @@ class WordNetGraph:
             InputError: When one means no node, or several.
         """
         meant = self.meant_by(texts)
+        unknown = [shown(text) for text, nodes in zip(texts, meant, strict=True) if not nodes]
+        if unknown:
+            listed = ", ".join(unknown[:_NAMED_AT_MOST]) + (", …" if len(unknown) > _NAMED_AT_MOST else "")
+            several = f"s for {len(unknown)} of {len(texts)} classes:" if len(unknown) > 1 else ""
+            raise InputError(
+                f"the graph has no node{several} {listed}",
+                code="unknown_node",
+                expected=_NO_NODES,
+                hint="rename the folder to a WordNet id or name, or leave it out",
+            )
         return np.array([self._only(text, nodes) for text, nodes in zip(texts, meant, strict=True)], np.int64)
+
+    def told_apart(self, nodes: Sequence[int], kinds: NDArray[np.int64] | None) -> str:
+        """Return the first five of `nodes` in words: id, name, and the first thing that each is a kind of by `kinds (P, 2)`."""
+        told = []
+        for node in nodes[:_NAMED_AT_MOST]:
+            above = () if kinds is None else kinds[kinds[:, 0] == node, 1][:1].tolist()
+            kind = "".join(f", a kind of {self.names[parent].split(', ')[0]}" for parent in above)
+            told.append(f"{self.wnids[node]} ({self.names[node]}){kind}")
+        return "; ".join(told)
 
     def _only(self, text: str, nodes: Sequence[int]) -> int:
         if len(nodes) == 1:
             return nodes[0]
-        if not nodes:
-            raise InputError(f"the graph has no node {shown(text)}", code="unknown_node", expected=_NO_NODES)
-        several = "; ".join(f"{self.wnids[node]} ({self.names[node]})" for node in nodes[:_NAMED_AT_MOST])
         raise InputError(
-            f"{shown(text)} means {len(nodes)} nodes of the graph: {several}",
+            f"{shown(text)} means {len(nodes)} nodes of the graph: {self.told_apart(nodes, self.kinds)}",
             code="ambiguous_node",
             expected="one node",
             hint="write its WordNet id",
@@ -153,7 +171,7 @@ def read_wordnet_graph(path: Path) -> WordNetGraph:
         InputError: When it cannot be read or is no such graph.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_arrays(path, hint=_OTHER_FILE) as file:
             kinds = file["kinds"].astype(np.int64) if "kinds" in file else None
             names = tuple(file["wnids"].tolist()), tuple(file["names"].tolist())
             return WordNetGraph(*names, file["edges"].astype(np.int64), kinds)
@@ -165,7 +183,7 @@ def read_wordnet_graph(path: Path) -> WordNetGraph:
             code="bad_graph",
             where=Place(str(path)),
             expected="an .npz with edges, wnids and names",
-            hint="give another file, or the folder of the reference data: EDGEZSL_DATA",
+            hint=_OTHER_FILE,
         ) from cause
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _SMALLEST_NORM, _LARGEST_NORM = 1e-12, 1e18  # the square of the largest is finite in float32
 _BY_GRAPH = "make a class pack on a workstation, by a model with a graph: edgezsl embed --model MODEL classes.yaml"
 _ONE_OF_THEM = "keep one of them, or take a model that a method trained on features"
+_NO_PICTURES = "leave its pictures out: this model takes none"
 _OTHERWISE = "give it otherwise, or take another model"
 
 
@@ -142,12 +143,13 @@ class ClassEmbedder:
             if entry.parents or entry.kind not in semantics.kinds or (is_joint and not joint_offered):
                 given = "parents" if entry.parents else f"{entry.kind} and examples" if is_joint else entry.kind
                 by_graph = entry.parents or semantics.kinds == ("vector",)
+                joint_hint = _ONE_OF_THEM if "examples" in semantics.kinds else _NO_PICTURES
                 raise ClassFileError(
                     f"the class {shown(entry.name)} is given by {given}",
                     code="kind_not_offered",
                     where=entry.at("examples") if is_joint else entry.place,
                     expected=f"{' or '.join(semantics.kinds)}, which the model {self.bundle.manifest.name!r} offers",
-                    hint=_BY_GRAPH if by_graph else _ONE_OF_THEM if is_joint else _OTHERWISE,
+                    hint=_BY_GRAPH if by_graph else joint_hint if is_joint else _OTHERWISE,
                 )
         if space.example_shift is None:
             self._check_alike({"pictures" if side == "examples" else side: one for side, one in used.items()})

@@ -57,7 +57,8 @@ class ImagesSource:
             raise self.skipped[0]
         message = f"none of {count} files is an image that can be read" if count else "there is no image here"
         cause = self.skipped[0] if self.skipped else None
-        raise refused(self.name, message, code="no_images", expected="a folder or glob of images") from cause
+        expected = "a folder that images lie in, or a glob of them; those in sub-folders: 'FOLDER/*/*.jpg'"
+        raise refused(self.name, message, code="no_images", expected=expected) from cause
 
     def read(self) -> Frame | None:
         """Return the next image that can be decoded, or None after the last."""

@@ -39,6 +39,7 @@ IMAGES = (1, 2, 5, 10, 20)  # of each class, and then all
 DRAWS = 3  # of methods that are fitted in a moment; of others one
 HUBS_IN = 5  # the best so many classes
 _LEFT_OUT_SEED = 0
+_NO_DIFFERENCE = 1e-6  # of scores, in σ: rounding
 _FEWEST_CLASSES = 4  # of which half can be left out
 _FIGURES = {
     "t1": "T1",
@@ -115,10 +116,11 @@ def fitted_logit_scale(held: Method, method: Method, data: FeatureSet) -> float 
         data: The feature set.
 
     Returns:
-        The scale, > 0; None where there is but one validation class.
+        The scale, > 0; None where there is but one validation class, or where all of them have the same score, as those of a method
+        that was fitted on two classes may.
     """
     known = _Scored.of(held, data, "train", "val")
-    if len(known.names) < 2:  # noqa: PLR2004  # of one class every probability is 1
+    if np.ptp(known.scores, axis=1).max() <= _NO_DIFFERENCE * known.sigma:
         return None
     all_right = bool((known.scores.argmax(axis=1) == known.labels).all())
     sigma = _spread(method, data, "trainval")

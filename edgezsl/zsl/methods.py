@@ -6,6 +6,7 @@ The names are those of `edgezsl train --method` and of the tables in `benchmarks
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -82,9 +83,19 @@ class MethodEntry:
         try:
             return self.build(**{**fixed, **seeds, **settings})
         except TypeError as cause:
-            known = ", ".join(self.spaces)
-            message = f"{self.name} does not take all of {shown(', '.join(settings))}"
-            raise InputError(message, code="bad_setting", expected=f"settings such as {known}") from cause
+            refused = [name for name in settings if not self._takes({**fixed, **seeds, name: settings[name]})]
+            message = f"{self.name} does not take {shown(', '.join(refused or settings))}"
+            expected = f"settings such as {', '.join(self.spaces)}"
+            raise InputError(message, code="bad_setting", expected=expected) from cause
+
+    def _takes(self, settings: Settings) -> bool:
+        try:
+            self.build(**settings)
+        except TypeError:
+            return False
+        except InputError:  # the setting is one of its own, and its value is not
+            return True
+        return True
 
 
 def _network(kind: Callable[..., Method], *, scale: float | None = None, **settings: Value) -> Method:
@@ -241,11 +252,17 @@ def method_named(name: str) -> MethodEntry:
         InputError: When no method has this name.
     """
     if name not in METHODS:
-        hint = f"edgezsl train --method {name} fits it, on a graph" if name in GRAPH_METHODS else ""
-        raise InputError(
-            f"{name} is no method on features and descriptions alone" if hint else f"there is no method {shown(name)}",
-            code="unknown_method",
-            expected=f"one of {', '.join(METHODS)}" + ("" if hint else f"; to train: {', '.join(GRAPH_METHODS)} too"),
-            hint=hint,
-        )
+        raise _unknown(name)
     return METHODS[name]
+
+
+def _unknown(name: str) -> InputError:
+    if name in GRAPH_METHODS:
+        message, expected = f"{name} is no method on features and descriptions alone", f"one of {', '.join(METHODS)}"
+        hint = f"edgezsl train --method {name} fits it, on a graph"
+    else:
+        message = f"there is no method {shown(name)}"
+        expected = f"one of {', '.join(METHODS)}; to train: {', '.join(GRAPH_METHODS)} too"
+        near = get_close_matches(name.lower(), (*METHODS, *GRAPH_METHODS), n=1)
+        hint = f"did you mean {near[0]}?" if near else "docs/methods.md says what each of them is"
+    return InputError(message, code="unknown_method", expected=expected, hint=hint)

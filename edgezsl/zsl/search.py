@@ -41,6 +41,7 @@ POPULATION = 10  # of the evolutionary sampler
 UNPRUNED = 5  # trials that are finished in any case
 _LOCKED_S = 60  # for which a process waits for another to leave a file of SQLite
 _OPENINGS, _BETWEEN_S = 5, 0.2  # two processes that make the tables of one database at once: one of them tries again
+_DRIVER = "install the driver of that database, such as psycopg2-binary for PostgreSQL or pymysql for MySQL"
 _ANSWERS = "edgezsl.question"  # attribute of a study: the digest of what its trials answer
 _WORKER = "edgezsl.worker"  # attribute of a trial: machine and process that tried it
 
@@ -267,7 +268,7 @@ def _storage_at(plan: Plan, address: str, *, tries: int = _OPENINGS) -> optuna.s
                 code="bad_storage",
                 where=_place(plan),
                 expected=f"a database such as sqlite:///study.db, or {JOURNAL}FILE",
-                hint="check the address, and that the folder exists",
+                hint=_DRIVER if isinstance(cause, ImportError) else "check the address, and that the folder exists",
             ) from cause
     time.sleep(_BETWEEN_S)
     return _storage_at(plan, address, tries=tries - 1)

@@ -238,12 +238,30 @@ def sides_of(method: Method) -> Sides:
     Raises:
         ModelError: When the method does not fold into a matrix of classes.
     """
+    raise _no_row(method, type(method).__name__)
+
+
+def check_folds(method: Method, name: str) -> None:
+    """Refuse a method, fitted or not, that `sides_of` refuses, before work is spent on it.
+
+    Args:
+        method: The method.
+        name: What it is called.
+
+    Raises:
+        ModelError: When the method does not fold into a matrix of classes.
+    """
+    if sides_of.dispatch(type(method)) is sides_of.dispatch(object):
+        raise _no_row(method, name)
+
+
+def _no_row(method: Method, name: str) -> ModelError:
     near = getattr(method, "nearest_folded", "prototype-ridge")
-    raise ModelError(
-        f"{type(method).__name__} gives no row to a class, so that no device can run it",
+    return ModelError(
+        f"{name} gives no row to a class, so that no device can run it",
         code="does_not_fold",
         expected="a method that folds into a matrix of classes",
-        hint=f"train {near}, which comes nearest",
+        hint=f"train {near}, which comes nearest; edgezsl eval --method judges the other all the same",
     )
 
 

@@ -57,7 +57,7 @@ def test_the_report_for_people_names_the_same(data):
     [
         (("--method", "eszls", "--data", "flo"), "unknown_method"),
         (("--method", "eszsl", "--data", "rose"), "unknown_data"),
-        (("--method", "eszsl", "--data", "absent.npz"), "bad_features"),
+        (("--method", "eszsl", "--data", "absent.npz"), "not_found"),
     ],
 )
 def test_what_does_not_exist_is_refused(arguments, code):

@@ -1,5 +1,6 @@
 """A toy graph, the whole way: trained, exported, a class file to a pack, a photograph recognised."""
 
+import json
 from contextlib import closing
 from dataclasses import replace
 
@@ -187,6 +188,8 @@ def test_what_the_graph_does_not_know_is_refused_with_its_line(trained, tmp_path
         last(embed_with_model(trained.model.folder, tmp_path / "classes.yaml"))
     assert (fault.value.code, fault.value.where.line) == (code, 2)
     assert fault.value.hint
+    if code == "ambiguous_node":
+        assert "x16 (oven, stove), a kind of tools; x17 (oven, kiln), a kind of tools" in str(fault.value)
 
 
 def test_a_name_of_several_nodes_is_made_clear_by_a_synonym(trained, tmp_path):
@@ -222,6 +225,13 @@ def test_the_command_line_goes_the_whole_way(folder, tmp_path):
     done = CliRunner().invoke(app, ["embed", str(tmp_path / "classes.yaml"), "--model", str(model), "-o", str(pack)])
     assert done.exit_code == 0, done.output
     assert ClassPrototypes.read(pack, Model.open(model).facts.space).names == ("hut", "snow lion")
+    assert "snow lion: no node of the graph, placed by its nearest names: " in done.output
+    assert "hut: no node" not in done.output
+    done = CliRunner().invoke(
+        app, ["embed", str(tmp_path / "classes.yaml"), "--model", str(model), "--dry-run", "--json"]
+    )
+    (near,) = json.loads(done.stdout)["by_nearest_names"]
+    assert (near["class"], len(near["nodes"])) == ("snow lion", 3)
 
 
 def test_a_bundle_and_a_model_are_not_asked_at_once(folder, tmp_path):

@@ -36,7 +36,7 @@ def test_every_row_of_an_unseen_class_is_judged_on_where_there_are_no_test_rows(
 def test_a_folder_without_the_benchmark_is_refused_with_where_to_say_it(tmp_path):
     with pytest.raises(InputError, match="cannot be read") as fault:
         flo(tmp_path)
-    assert "EDGEZSL_DATA" in fault.value.hint
+    assert "--folder or EDGEZSL_DATA" in fault.value.hint
 
 
 def judged(method, found):

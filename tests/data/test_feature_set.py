@@ -70,6 +70,14 @@ def test_a_set_that_would_leak_or_is_none_is_refused(tmp_path, changes, words):
         read(tmp_path, **changes)
 
 
+def test_a_missing_file_and_one_that_is_no_npz_are_told_apart(tmp_path):
+    with pytest.raises(InputError, match="there is no such file"):
+        read_feature_set(tmp_path / "none.npz")
+    (tmp_path / "text.npz").write_text("a")
+    with pytest.raises(InputError, match=r"no feature set .it is not an .npz file"):
+        read_feature_set(tmp_path / "text.npz")
+
+
 def test_a_part_that_nobody_knows_is_refused():
     with pytest.raises(InputError, match="the parts"):
         FeatureSet("x", np.zeros((20, 3)), LABELS, tuple("abcde"), np.eye(5), {**ROWS, "test": LABELS})

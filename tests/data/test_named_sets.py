@@ -36,6 +36,20 @@ def test_a_set_that_is_not_known_or_not_found_is_refused(text, code):
     assert caught.value.code == code
 
 
+def test_a_folder_or_file_that_is_no_feature_set_is_told_from_one_that_is_absent(tmp_path):
+    (tmp_path / "world.csv").touch()
+    for name, said in ((".", "is a folder, and search"), ("world.csv", "is a file"), ("photoz", "no folder, file or")):
+        with pytest.raises(InputError, match=said) as caught:
+            feature_set_named(str(tmp_path / name), None)
+        assert "FILE.npz, or one of flo" in caught.value.expected
+
+
+def test_the_option_for_the_folder_of_a_set_is_named():
+    with pytest.raises(InputError) as caught:
+        feature_set_named("flo", None)
+    assert "--folder or EDGEZSL_DATA" in caught.value.hint
+
+
 @pytest.mark.data
 def test_five_splits_of_tiny_imagenet_share_their_features():
     folder = Path(os.environ["EDGEZSL_DATA"])

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,12 +79,26 @@ def test_a_word_of_several_nodes_is_that_of_which_it_is_the_usual_word_or_is_ref
         unclear.nodes_named(["crane", "dog"])
     assert unclear.meant_by(["crane", "dog", "cat"]) == [[2], [0, 3], []]
     assert "WordNet id" in fault.value.hint
+    kinds = np.array([[0, 3], [3, 1]])
+    with pytest.raises(InputError, match=r"n00000003 \(dog\), a kind of dog; n00000002 \(dog, .*\), a kind of entity"):
+        replace(unclear, kinds=kinds).nodes_named(["dog"])
+
+
+def test_a_missing_file_and_one_that_is_no_npz_are_told_apart(tmp_path):
+    with pytest.raises(InputError, match="there is no such file"):
+        read_wordnet_graph(tmp_path / "none.npz")
+    (tmp_path / "text.npz").write_text("dog")
+    with pytest.raises(InputError, match=r"no graph .it is not an .npz file"):
+        read_wordnet_graph(tmp_path / "text.npz")
 
 
 def test_an_unknown_node_is_named(tmp_path):
     graph = read(tmp_path)
     with pytest.raises(InputError, match="no node 'cat'"):
         graph.nodes_named(["cat"])
+    with pytest.raises(InputError, match=r"no nodes for 6 of 7 classes: 'a', 'b', 'c', 'd', 'e', …") as fault:
+        graph.nodes_named([*"abc", "dog", *"def"])
+    assert "rename the folder" in fault.value.hint
     with pytest.raises(InputError, match="no node n99999999"):
         graph.numbers(["n00000001", "n99999999"])
 
@@ -107,7 +122,7 @@ def test_a_file_that_holds_no_graph_is_refused(tmp_path, changes, words):
 
 
 def test_a_missing_file_says_where_it_should_come_from(tmp_path):
-    with pytest.raises(InputError, match="no graph") as fault:
+    with pytest.raises(InputError, match="there is no such file") as fault:
         read_wordnet_graph(tmp_path / "none.npz")
     assert "EDGEZSL_DATA" in fault.value.hint
 

@@ -27,6 +27,20 @@ def test_a_chain_says_what_its_two_graphs_say_one_after_the_other():
     assert list(whole.outputs) == ["embedding"]
 
 
+def test_a_chain_is_put_before_others():
+    torch.manual_seed(0)
+    layers = [nn.Linear(CONV_DIM, CONV_DIM) for _ in range(3)]
+    whole = first = conv_encoder()
+    names = {"inputs": ["features"], "outputs": ["embedding"], "opset": OPSET}
+    for layer in layers:
+        whole = chained(whole, module_graph(layer, [torch.zeros(1, CONV_DIM)], **names), output="embedding")
+    pixels = np.random.default_rng(0).normal(size=(2, 3, CONV_SIDE, CONV_SIDE)).astype(np.float32)
+    features = OnnxGraph(first, file="first").run({"image": pixels})[0]
+    with torch.no_grad():
+        expected = nn.Sequential(*layers)(torch.from_numpy(features)).numpy()
+    np.testing.assert_allclose(OnnxGraph(whole, file="chain").run({"image": pixels})[0], expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("opset", [17, 18])
 def test_a_module_with_two_outputs_keeps_both_names(opset):
     outputs = ["vectors", "bias"]

@@ -342,6 +342,14 @@ def test_a_model_that_does_not_know_how_much_a_description_counts_refuses_both(t
     with pytest.raises(ClassFileError, match="'red' is given by words and examples") as caught:
         joint(weighing(tmp_path, **choice), folder, "yellow.png")
     assert caught.value.code == "kind_not_offered"
+    assert "that a method trained on features" in caught.value.hint
+
+
+def test_a_model_without_pictures_says_that_it_takes_none(tmp_path, folder):
+    bundle = write_small_bundle(tmp_path / "bundle", semantics=Semantics(kinds=("words",)))
+    with pytest.raises(ClassFileError) as caught:
+        joint(bundle, folder, "yellow.png")
+    assert "this model takes none" in caught.value.hint
 
 
 @pytest.mark.parametrize(("beside", "by"), [("- blue", "words"), ("- {name: sun, examples: [yellow.png]}", "pictures")])

@@ -11,6 +11,7 @@ from edgezsl.zsl.evaluation import evaluate_method, fitted_logit_scale
 from edgezsl.zsl.method import accuracy, class_scores
 from edgezsl.zsl.methods import method_named
 from edgezsl.zsl.selection import Chosen, fit_chosen, judge
+from edgezsl.zsl.semantic.ridge import PrototypeRidge
 from tests.zsl.worlds import feature_set
 
 
@@ -137,3 +138,17 @@ def test_a_set_without_unseen_rows_is_refused():
     with pytest.raises(InputError, match=r"none of \d+ rows is of an unseen class") as caught:
         evaluated(data=replace(data, rows=rows))
     assert "test_unseen" in caught.value.expected
+
+
+def test_no_logit_scale_comes_of_a_method_that_tells_no_validation_classes_apart():
+    """Two training classes leave `prototype-ridge` one direction: all descriptions lie on one of its two sides."""
+    data = feature_set()
+    few = data.rows["train"][np.isin(data.labels[data.rows["train"]], data.classes("train")[:2])]
+    method = PrototypeRidge(1.0).fit(*data.of("trainval"), data.semantics)
+    held = PrototypeRidge(1.0).fit(data.features[few], data.labels[few], data.semantics)
+    side = held.prototypes(data.semantics)[0] @ held.prototypes(data.semantics)[0][0]
+    alike = np.isin(data.labels, np.flatnonzero(side > 0))
+    val = data.rows["val"][alike[data.rows["val"]]]
+    assert len(np.unique(data.labels[val])) > 1
+    assert fitted_logit_scale(held, method, replace(data, rows={**data.rows, "val": val, "train": few})) is None
+    assert fitted_logit_scale(method, method, replace(data, rows={**data.rows, "val": val})) > 0

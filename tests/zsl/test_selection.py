@@ -108,8 +108,8 @@ def test_every_method_learns_a_linear_world_by_its_name(name):
 def test_an_unknown_method_or_setting_is_named():
     with pytest.raises(InputError, match="no method 'eszls'"):
         method_named("eszls")
-    with pytest.raises(InputError, match="does not take all of 'gama'") as caught:
-        method_named("eszsl").make({"gama": 1.0})
+    with pytest.raises(InputError, match="does not take 'gama, depth',") as caught:
+        method_named("eszsl").make({"gama": 1.0, "lambda_": 1.0, "depth": 2})
     assert "gamma, lambda_" in caught.value.expected
 
 

@@ -5,7 +5,7 @@ import torch
 from edgezsl.errors import ModelError
 from edgezsl.zsl.method import ZeroShotMethod
 from edgezsl.zsl.methods import METHODS, method_named
-from edgezsl.zsl.sides import sides_of
+from edgezsl.zsl.sides import check_folds, sides_of
 from tests.zsl.worlds import feature_set, small
 
 
@@ -38,3 +38,13 @@ def test_a_method_that_does_not_fold_is_refused_with_the_nearest_that_does():
     with pytest.raises(ModelError, match="Voting gives no row to a class") as caught:
         sides_of(Voting())
     assert "fusion by weighted average" in caught.value.hint
+
+
+@pytest.mark.parametrize("entry", METHODS.values(), ids=lambda entry: entry.name)
+def test_whether_a_method_folds_is_known_before_it_is_fitted(entry):
+    method, folds = entry.make({}), entry.name not in {"latem", "gan-zsl", "f-clswgan", "cada-vae", "f-vaegan"}
+    if folds:
+        check_folds(method, entry.name)
+    else:
+        with pytest.raises(ModelError, match=f"{entry.name} gives no row"):
+            check_folds(method, entry.name)
