@@ -81,7 +81,7 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> str:
         ([f"`{name}`", *(_pair(found, name, data) for data in COMPARED)] for name in methods if name in PUBLISHED),
     )
     orders = "; ".join(f"{data} {_correlation(found, data)}" for data in COMPARED)
-    legend = "Percent; * is a full run, the mean of three seeds, everything else a quick one."
+    legend = "Percent; * is a full run, where there is chance the mean of three seeds; everything else a quick one of one seed."
     return f"{legend}\n\n{ours}\n\n{theirs}\n\nSpearman's correlation of both orders by T1: {orders}."
 
 
