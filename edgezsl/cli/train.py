@@ -54,6 +54,15 @@ GraphOption = Annotated[
         help="The graph of dgp, dgp-u and gcnz (.npz). Default: that of the reference data.", show_default=False
     ),
 ]
+EncoderOption = Annotated[
+    Path | None, typer.Option(help="The model whose features a method learns on. Default: the model of edgezsl.")
+]
+SettingsOption = Annotated[
+    Path | None, typer.Option(help="A method's settings, as edgezsl search --out wrote them. Default: chosen.")
+]
+SizeOption = Annotated[
+    Literal["quick", "full"], typer.Option(help="Of a method: reduced widths and epochs, or the papers' own.")
+]
 
 
 def train(
@@ -61,17 +70,11 @@ def train(
     method: MethodOption = None,
     data: DataOption = None,
     folder: FolderOption = None,
-    encoder: Annotated[
-        Path | None, typer.Option(help="The model whose features a method learns on. Default: the model of edgezsl.")
-    ] = None,
-    settings: Annotated[
-        Path | None, typer.Option(help="A method's settings, as edgezsl search --out wrote them. Default: chosen.")
-    ] = None,
+    encoder: EncoderOption = None,
+    settings: SettingsOption = None,
     unseen: UnseenOption = None,
     graph: GraphOption = None,
-    size: Annotated[
-        Literal["quick", "full"], typer.Option(help="Of a method: reduced widths and epochs, or the papers' own.")
-    ] = "full",
+    size: SizeOption = "full",
     seed: Annotated[int, typer.Option(help="Of a method, and of what is held back.")] = 0,
     recipe: Annotated[str, typer.Option(help="A recipe of export/ with a training section, or its path.")] = "builtin",
     out: Annotated[Path, typer.Option("--out", "-o", help="The model directory to write.")] = Path(
@@ -101,29 +104,20 @@ def train(
             threads=threads,
         )
         return
-    refuse_given(context, _OF_RECIPES, "is for a recipe, and --method learns without one")
     if data is None:
         raise typer.BadParameter("a method learns on --data: a folder of photographs, FILE.npz, or the name of a set")
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise typer.BadParameter("a method is fitted in one process; torchrun is for recipes")
+    _refuse_idle(context, method, data)
     from edgezsl.compile.method_run import train_method
     from edgezsl.compile.method_steps import MethodSettings, TrainedMethod
-    from edgezsl.data.named_sets import names_features
-    from edgezsl.zsl.knowledge.node_classifier import GRAPH_METHODS
     from edgezsl.zsl.settings_file import read_settings
 
-    if method not in GRAPH_METHODS:
-        refuse_given(context, _OF_GRAPHS, f"is for a method on a graph: {', '.join(GRAPH_METHODS)}")
-    if names_features(data):
-        refuse_given(context, ("unseen",), "is for photographs, and a feature set says itself which classes are unseen")
-    given = read_settings(settings) if settings else {}
     asked = MethodSettings(
         method,
         encoder,
         out,
         size=size,
         seed=seed,
-        settings=given,
+        settings=read_settings(settings) if settings else {},
         unseen=tuple(unseen or ()),
         cache=work,
         graph=graph,
@@ -131,6 +125,20 @@ def train(
     )
     result = followed(train_method(asked, data, folder), TrainedMethod, first="reading the features")
     say_json(result.to_json()) if json else _say_method(result)
+
+
+def _refuse_idle(context: typer.Context, method: str, data: str) -> None:
+    """Refuse options, and processes, that would do nothing for a method."""
+    from edgezsl.data.named_sets import names_features
+    from edgezsl.zsl.knowledge.node_classifier import GRAPH_METHODS
+
+    refuse_given(context, _OF_RECIPES, "is for a recipe, and --method learns without one")
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise typer.BadParameter("a method is fitted in one process; torchrun is for recipes")
+    if method not in GRAPH_METHODS:
+        refuse_given(context, _OF_GRAPHS, f"is for a method on a graph: {', '.join(GRAPH_METHODS)}")
+    if names_features(data):
+        refuse_given(context, ("unseen",), "is for photographs, and a feature set says itself which classes are unseen")
 
 
 def _say_method(result: TrainedMethod) -> None:

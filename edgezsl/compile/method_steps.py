@@ -184,7 +184,7 @@ def _with_validated(
     held = entry.make(chosen.settings, size=settings.size, seed=settings.seed)
     held.fit(*data.of("train"), data.semantics)
     scale = fitted_logit_scale(held, chosen.method, data)
-    if scale is None:  # one validation class says nothing
+    if scale is None:  # validation classes are not told apart, and say nothing of κ either
         return facts
     facts = replace(facts, space=replace(facts.space, logit_scale=min(scale, LARGEST_SCALE)))
     kinds = set(facts.semantics.kinds)
