@@ -19,7 +19,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from environment import environment, sentence
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from edgezsl.zsl.methods import MethodEntry, Size
     from edgezsl.zsl.space import Settings
 
+Run: TypeAlias = "dict[str, float | None]"
 SPLITS = 5  # of Tiny-ImageNet's classes
 QUICK_IMAGES = 40  # of a class, that a method without a closed form sees
 KEPT = 6  # generators, so that both ends of a paper come from one training
@@ -205,7 +206,7 @@ def thinned(data: FeatureSet, most: int) -> FeatureSet:
 
 def measured(benchmark: Benchmark, entry: MethodEntry, folder: Path, size: Size) -> dict[str, Any]:
     """Return the figures of a row in percent: means over splits and seeds, with 95% intervals where there are several."""
-    runs: list[dict[str, float | None]] = []
+    runs: list[Run] = []
     chosen: list[Settings] = []
     seeds = SEEDS[size] if entry.seeded else (0,)
     start = time.perf_counter()
@@ -215,25 +216,37 @@ def measured(benchmark: Benchmark, entry: MethodEntry, folder: Path, size: Size)
     for data in splits:
         settings = dict(GIVEN.get((entry.name, benchmark.data), {}))
         for seed in seeds:
-            steps = fit_chosen(entry, data, size=size, seed=seed, settings=settings)
-            found = next(one for one in steps if isinstance(one, Chosen))
+            found, run = run_once(entry, data, size, seed, settings)
             settings = found.settings  # chosen with the first seed
-            held = {"val_t1": found.val_t1, "train_s": found.train_s}
-            if len(data.rows["test_seen"]):
-                penalty = found.seen_penalty
-                held |= {"val_h": penalty.val_h_without, "val_h_calibrated": penalty.val_h}
-            runs.append(asdict(judge(found.method, data, gamma=found.gamma)) | held)
+            runs.append(run)
         chosen.append(settings)
-    columns = {name: [run[name] for run in runs] for name in runs[0]}
     return {
         "seeds": list(seeds),
         "splits": len(chosen),
-        **{name: _mean(values, 1.0 if name in UNITS else 100.0) for name, values in columns.items()},
-        "t1_interval": _half_interval([100 * value for value in columns["t1"] if value is not None]),
+        **means(runs),
         "fixed": dict(entry.quick if size == "quick" else entry.full),
         "settings": chosen,
         "total_s": round(time.perf_counter() - start, 1),
     }
+
+
+def run_once(entry: MethodEntry, data: FeatureSet, size: Size, seed: int, settings: Settings) -> tuple[Chosen, Run]:
+    """Return a method that was chosen and fitted, and its figures as shares."""
+    steps = fit_chosen(entry, data, size=size, seed=seed, settings=settings)
+    found = next(one for one in steps if isinstance(one, Chosen))
+    run = asdict(judge(found.method, data, gamma=found.gamma))
+    run |= {"val_t1": found.val_t1, "train_s": found.train_s}
+    if len(data.rows["test_seen"]):
+        penalty = found.seen_penalty
+        run |= {"val_h": penalty.val_h_without, "val_h_calibrated": penalty.val_h}
+    return found, run
+
+
+def means(runs: Sequence[Run]) -> Run:
+    """Return the means of figures over runs, in percent, and half of the 95% interval of T1."""
+    columns = {name: [run[name] for run in runs] for name in runs[0]}
+    found = {name: _mean(values, 1.0 if name in UNITS else 100.0) for name, values in columns.items()}
+    return found | {"t1_interval": _half_interval([100 * value for value in columns["t1"] if value is not None])}
 
 
 def _mean(values: list[float | None], scale: float) -> float | None:

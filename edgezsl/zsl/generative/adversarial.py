@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from edgezsl.zsl.generative.classifier import fitted_classifier
-from edgezsl.zsl.generative.training import descend
+from edgezsl.zsl.generative.training import descend, normal_noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +131,7 @@ class GanZsl:
 
     def step(self, batch: Batch) -> None:
         """Take one step of the discriminator, and one of the generator."""
-        noise = torch.randn(len(batch.images), self._noise, generator=self.random)
+        noise = normal_noise((len(batch.images), self._noise), self.random)
         made = self.generator(batch.conditions, noise)
         descend(
             self.optimizers[1],
@@ -177,7 +177,7 @@ class FeatureWgan:
         self.classifier = fitted_classifier(
             images,
             targets,
-            weights=torch.ones(self._classes),
+            weights=torch.ones(self._classes, device=images.device),
             epochs=_PRETRAINED_EPOCHS,
             learning_rate=_PRETRAINED_RATE,
             random=self.random,
@@ -194,7 +194,7 @@ class FeatureWgan:
         for _ in range(self.settings.critic_steps):
             with torch.no_grad():
                 made = self.made(batch)
-            mix = torch.rand(len(real), 1, generator=self.random)
+            mix = torch.rand(len(real), 1, generator=self.random, device=real.device)
             said = self.critic(torch.cat([real, made]), torch.cat([conditions, conditions]))
             slope = gradient_penalty(lambda rows: self.critic(rows, conditions), real, made, mix)
             descend(self.optimizers[1], critic_loss(*said.chunk(2)) + self.settings.penalty * slope)
@@ -208,7 +208,7 @@ class FeatureWgan:
 
     def made(self, batch: Batch) -> Tensor:
         """Return features `(B, F)` generated from the conditions of a batch."""
-        noise = torch.randn(len(batch.conditions), self._noise, generator=self.random)
+        noise = normal_noise((len(batch.conditions), self._noise), self.random)
         result: Tensor = self.generator(batch.conditions, noise)
         return result
 

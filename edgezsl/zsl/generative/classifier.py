@@ -26,7 +26,7 @@ def fitted_classifier(
     """Return a linear softmax classifier, fitted by cross-entropy; it starts from nothing.
 
     Args:
-        images: `(N, F)`.
+        images: `(N, F)`, on the device where it is fitted; the others are there too.
         targets: `(N,)`, 0 to K - 1.
         weights: `(K,)`, how much a row of each class counts.
         epochs: Passes over the rows.
@@ -35,12 +35,13 @@ def fitted_classifier(
     """
     with torch.random.fork_rng(devices=[]):  # torch draws a start, which is not wanted, from the caller's stream
         layer = nn.Linear(images.shape[1], len(weights))
+    layer.to(images.device)
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     optimizer = torch.optim.Adam(layer.parameters(), learning_rate)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(epochs, 1))
     for _ in range(epochs):
-        for rows in torch.split(torch.randperm(len(images), generator=random), _BATCH):
+        for rows in torch.split(torch.randperm(len(images), generator=random, device=random.device), _BATCH):
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(functional.cross_entropy(layer(images[rows]), targets[rows], weights))
             optimizer.step()

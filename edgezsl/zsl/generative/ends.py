@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from edgezsl.zsl.accelerator import accelerator
 from edgezsl.zsl.generative.classifier import fitted_classifier
 from edgezsl.zsl.generative.conditioning import as_rows, as_tensor
 from edgezsl.zsl.kernel import unit
@@ -142,14 +143,15 @@ class FinalClassifier:
         counts = [len(rows) for rows in groups]
         seen = [len(rows) for rows in real if rows is not None]
         weight = self.prior * float(np.mean(seen)) / self.per_class if seen else 1.0
+        device = accelerator()
         layer = fitted_classifier(
-            as_tensor(np.concatenate(groups)),
-            torch.from_numpy(np.repeat(np.arange(len(groups)), counts)),
-            weights=torch.tensor([weight if rows is None else 1.0 for rows in real]),
+            as_tensor(np.concatenate(groups)).to(device),
+            torch.from_numpy(np.repeat(np.arange(len(groups)), counts)).to(device),
+            weights=torch.tensor([weight if rows is None else 1.0 for rows in real], device=device),
             epochs=self.classifier_epochs,
             learning_rate=self.classifier_rate,
-            random=torch.Generator().manual_seed(self.generator.schedule.seed),
-        )
+            random=torch.Generator(device).manual_seed(self.generator.schedule.seed),
+        ).cpu()
         return as_rows(layer.weight), as_rows(layer.bias)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from edgezsl.zsl.accelerator import accelerator
 from edgezsl.zsl.generative.conditioning import Centring, Description, as_rows, as_tensor
 
 if TYPE_CHECKING:
@@ -149,20 +150,26 @@ Trainer: TypeAlias = "Callable[[Recipe, GenerativeSchedule, Rows, NDArray[np.int
 def trained(
     recipe: Recipe, schedule: GenerativeSchedule, features: Rows, labels: NDArray[np.integer], semantics: Rows
 ) -> Ends:
-    """Return what a generative model has learned from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`."""
+    """Return what a generative model has learned from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`.
+
+    It is trained on the `accelerator`; both ends are on the CPU.
+    """
     classes, rows = np.unique(labels, return_inverse=True)
     units = functional.normalize(as_tensor(features), dim=1)
     scale, description = Centring(units, labels), Description(semantics[classes])
     images, conditions = scale(units), description(as_tensor(semantics[classes]))
     sizes = Sizes(images.shape[1], description.width, len(classes))
-    random = torch.Generator().manual_seed(schedule.seed)
-    with torch.random.fork_rng(devices=[]):  # layers start from torch's own stream, which is the caller's
+    device = accelerator()
+    random = torch.Generator(device).manual_seed(schedule.seed)
+    forked = [] if device.index is None else [device.index]
+    with torch.random.fork_rng(devices=forked), device:  # layers start from torch's own stream, which is the caller's
         torch.manual_seed(schedule.seed)
         model = recipe(sizes, schedule, random)
-    train(model, (images, conditions, torch.from_numpy(rows)), schedule, random)
+    train(model, (images.to(device), conditions.to(device), torch.from_numpy(rows).to(device)), schedule, random)
+    embedder, generator = model.embedder.cpu(), model.generator.cpu()
     with torch.no_grad():
-        centring = Centring(model.embedder(images), labels)
-    return Embedder(scale, model.embedder, centring).eval(), Synthesizer(description, model.generator, centring).eval()
+        centring = Centring(embedder(images), labels)
+    return Embedder(scale, embedder, centring).eval(), Synthesizer(description, generator, centring).eval()
 
 
 @dataclass(slots=True, eq=False)
@@ -213,18 +220,23 @@ def train(
 
     Args:
         model: Not yet trained.
-        data: Images `(N, F)`, conditions of classes `(C, R)`, targets `(N,)`.
+        data: Images `(N, F)`, conditions of classes `(C, R)`, targets `(N,)`; all on the device of the model.
         schedule: The schedule.
-        random: Of the order of rows.
+        random: Of the order of rows, and on the same device.
     """
     images, conditions, targets = data
     rates = [torch.optim.lr_scheduler.CosineAnnealingLR(one, max(schedule.epochs, 1)) for one in model.optimizers]
     model.prepare(images, targets)
     for epoch in range(schedule.epochs):
-        for rows in torch.split(torch.randperm(len(images), generator=random), schedule.batch):
+        for rows in torch.split(torch.randperm(len(images), generator=random, device=random.device), schedule.batch):
             model.step(Batch(images[rows], conditions[targets[rows]], targets[rows], epoch / schedule.epochs))
         for rate in rates:
             rate.step()
+
+
+def normal_noise(shape: Sequence[int], random: torch.Generator) -> Tensor:
+    """Return numbers of a standard normal distribution, on the device of their generator."""
+    return torch.randn(shape, generator=random, device=random.device)
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

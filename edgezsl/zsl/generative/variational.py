@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from edgezsl.zsl.generative.adversarial import FeatureWgan, WassersteinSettings, adam
-from edgezsl.zsl.generative.training import descend
+from edgezsl.zsl.generative.training import descend, normal_noise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,7 +142,7 @@ class AlignedAutoencoders:
         """Return the loss of a batch (equation 7)."""
         both = (batch.images, batch.conditions)
         codes = [encoder(rows) for encoder, rows in zip(self.encoders, both, strict=True)]
-        points = [drawn(code, torch.randn(code[0].shape, generator=self.random)) for code in codes]
+        points = [drawn(code, normal_noise(code[0].shape, self.random)) for code in codes]
         own = crossed = torch.zeros(())
         for kind, decoder in enumerate(self.decoders):
             own = own + (decoder(points[kind]) - both[kind]).abs().sum(1).mean()
@@ -218,7 +218,7 @@ class SharedGenerator(FeatureWgan):
     def generator_loss(self, batch: Batch) -> Tensor:
         """Return the loss of the autoencoder, less γ times what the critic says of generated rows."""
         code = self.encoder(torch.cat([batch.images, batch.conditions], dim=1))
-        noise = torch.randn(code[0].shape, generator=self.random)
+        noise = normal_noise(code[0].shape, self.random)
         again = self.generator(batch.conditions, drawn(code, noise))
         missed = self._shared.precision / 2 * (again - batch.images).square().sum(1).mean()
         fooled = self.critic(self.made(batch), batch.conditions).mean()

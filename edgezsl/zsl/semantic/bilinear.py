@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from edgezsl.zsl.accelerator import accelerator
 from edgezsl.zsl.kernel import unit
 
 if TYPE_CHECKING:
@@ -53,22 +54,24 @@ class Bilinear:
     def fit(self, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> Bilinear:
         """Learn from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`."""
         classes, rows = np.unique(labels, return_inverse=True)
-        images = torch.from_numpy(unit(features).astype(np.float32))
-        described = torch.from_numpy(unit(semantics[classes]).astype(np.float32))
-        targets = torch.from_numpy(rows)
-        generator = torch.Generator().manual_seed(self.seed)
-        start = torch.randn(images.shape[1], described.shape[1], generator=generator) / np.sqrt(images.shape[1])
+        device = accelerator()
+        images = torch.from_numpy(unit(features).astype(np.float32)).to(device)
+        described = torch.from_numpy(unit(semantics[classes]).astype(np.float32)).to(device)
+        targets = torch.from_numpy(rows).to(device)
+        generator = torch.Generator(device).manual_seed(self.seed)
+        shape = images.shape[1], described.shape[1]
+        start = torch.randn(shape, generator=generator, device=device) / np.sqrt(images.shape[1])
         weights = start.requires_grad_()
         optimizer = torch.optim.AdamW([weights], self.learning_rate, weight_decay=self.decay)
         rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
         loss = LOSSES[self.ranking]
         for _ in range(self.epochs):
-            for batch in torch.split(torch.randperm(len(images), generator=generator), _BATCH):
+            for batch in torch.split(torch.randperm(len(images), generator=generator, device=device), _BATCH):
                 optimizer.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss(images[batch] @ weights @ described.T, targets[batch], self.margin))
                 optimizer.step()
             rates.step()
-        self.weights_ = weights.detach().numpy().astype(np.float64)
+        self.weights_ = weights.detach().cpu().numpy().astype(np.float64)
         return self
 
     def embed(self, features: Rows) -> Rows:

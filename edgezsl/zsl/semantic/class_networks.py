@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from edgezsl.zsl.accelerator import accelerator
 from edgezsl.zsl.kernel import unit
 
 if TYPE_CHECKING:
@@ -147,14 +148,16 @@ def _fitted(
     """Train a network on all seen classes and a batch of rows at a time."""
     features, labels, semantics = data
     classes, rows = np.unique(labels, return_inverse=True)
-    images = torch.from_numpy(unit(features).astype(np.float32))
-    described = torch.from_numpy(unit(semantics[classes]).astype(np.float32))
-    targets = torch.from_numpy(rows)
+    device = accelerator()
+    images = torch.from_numpy(unit(features).astype(np.float32)).to(device)
+    described = torch.from_numpy(unit(semantics[classes]).astype(np.float32)).to(device)
+    targets = torch.from_numpy(rows).to(device)
+    network.to(device)
     optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate, weight_decay=schedule.decay)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.epochs)
-    generator = torch.Generator().manual_seed(schedule.seed)
+    generator = torch.Generator(device).manual_seed(schedule.seed)
     for _ in range(schedule.epochs):
-        for batch in torch.split(torch.randperm(len(images), generator=generator), schedule.batch):
+        for batch in torch.split(torch.randperm(len(images), generator=generator, device=device), schedule.batch):
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss(network(described), images[batch], targets[batch]))
             optimizer.step()
@@ -164,7 +167,7 @@ def _fitted(
             if isinstance(layer, nn.BatchNorm1d):
                 layer.reset_running_stats()  # of the weights as they are now
         network(described)
-    return network.eval()
+    return network.cpu().eval()
 
 
 def _answers(network: nn.Module, semantics: Rows) -> Rows:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from edgezsl.zsl.accelerator import accelerator
 from edgezsl.zsl.kernel import unit
 from edgezsl.zsl.semantic.bilinear import devise_loss
 
@@ -49,22 +50,25 @@ class Latem:
         """Learn from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`."""
         classes, rows = np.unique(labels, return_inverse=True)
         axes = np.linalg.svd(unit(semantics[classes].astype(np.float64)), full_matrices=False)[2]
-        images = torch.from_numpy(unit(features).astype(np.float32))
-        described = torch.from_numpy((unit(semantics[classes].astype(np.float64)) @ axes.T).astype(np.float32))
-        targets = torch.from_numpy(rows)
-        generator = torch.Generator().manual_seed(self.seed)
+        device = accelerator()
+        images = torch.from_numpy(unit(features).astype(np.float32)).to(device)
+        along = unit(semantics[classes].astype(np.float64)) @ axes.T
+        described = torch.from_numpy(along.astype(np.float32)).to(device)
+        targets = torch.from_numpy(rows).to(device)
+        generator = torch.Generator(device).manual_seed(self.seed)
         shape = self.maps, images.shape[1], len(axes)
-        weights = (torch.randn(shape, generator=generator) / np.sqrt(images.shape[1])).requires_grad_()
+        start = torch.randn(shape, generator=generator, device=device) / np.sqrt(images.shape[1])
+        weights = start.requires_grad_()
         optimizer = torch.optim.AdamW([weights], self.learning_rate, weight_decay=self.decay)
         rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
         for _ in range(self.epochs):
-            for batch in torch.split(torch.randperm(len(images), generator=generator), _BATCH):
+            for batch in torch.split(torch.randperm(len(images), generator=generator, device=device), _BATCH):
                 optimizer.zero_grad(set_to_none=True)
                 scores = (images[batch] @ (weights @ described.T)).amax(0)
                 torch.autograd.backward(devise_loss(scores, targets[batch], self.margin))
                 optimizer.step()
             rates.step()
-        self.weights_ = weights.detach().numpy().astype(np.float64) @ axes
+        self.weights_ = weights.detach().cpu().numpy().astype(np.float64) @ axes
         return self
 
     def scores(self, features: Rows, semantics: Rows) -> Rows:
