@@ -45,6 +45,8 @@ class MethodEntry:
         quick: Settings of a short run, where they differ: reduced widths and epochs, and what is not chosen then.
         full: Settings of a run of the size of the paper, where they differ.
         seeded: Whether it starts from random numbers, and takes the setting `seed`.
+        weighings: Settings that say how much unseen classes count beside seen ones, and change nothing among either; what `build`
+            returns has `weighed`, which gives the same method with others of them and is not fitted again.
         fit_each: Takes methods, `features`, `labels` and `semantics`; fits one after the other as `fit` does and yields it, so that
             what does not depend on their settings is computed once. None where that is nothing.
     """
@@ -56,6 +58,7 @@ class MethodEntry:
     quick: Mapping[str, Value] = field(default_factory=dict)
     full: Mapping[str, Value] = field(default_factory=dict)
     seeded: bool = False
+    weighings: Mapping[str, Space] = field(default_factory=dict)
     fit_each: FitEach | None = None
 
     def open_spaces(self, given: Mapping[str, Value], size: Size) -> dict[str, Space]:
@@ -109,7 +112,7 @@ def _generative(
     *,
     quick: dict[str, Value],
     full: dict[str, Value],
-    classifier: dict[str, Value],
+    classifier: dict[str, Value] | None = None,
 ) -> tuple[MethodEntry, MethodEntry]:
     """Return a generative model with both ends: the classifier of its paper, and means, which fold a new class in."""
     quick = {"width": 256, "learning_rate": 1e-3, **quick}
@@ -119,9 +122,10 @@ def _generative(
             "generative",
             partial(final_classifier, name),
             space,
-            quick={**quick, **classifier},
-            full={**full, **classifier},
+            quick={**quick, **(classifier or {})},
+            full={**full, **(classifier or {})},
             seeded=True,
+            weighings={"prior": LogRange(5, 500, 5)},
         ),
         MethodEntry(
             f"{name}-mean", "generative", partial(mean_prototypes, name), space, quick=quick, full=full, seeded=True
@@ -209,28 +213,25 @@ _ENTRIES = (
         {"learning_rate": Choices((3e-4, 1e-3))},
         quick={"epochs": 8},
         full={"width": 4096, "epochs": 60},
-        classifier={"prior": 150.0},
     ),
     *_generative(
         "f-clswgan",
         {"classification": Choices((0.1, 1.0))},
         quick={"epochs": 6, "critic_steps": 1, "classification": 1.0},
         full={"width": 4096, "epochs": 60, "critic_steps": 5, "learning_rate": 1e-4},
-        classifier={"prior": 150.0},
     ),
     *_generative(
         "cada-vae",
         {"divergence": Choices((0.05, 0.25))},
         quick={"epochs": 12, "learning_rate": 3e-3, "divergence": 0.25},
         full={"width": 1560, "epochs": 100, "learning_rate": 1.5e-4},
-        classifier={"prior": 15.0, "classifier_rate": 1e-2},
+        classifier={"classifier_rate": 1e-2},
     ),
     *_generative(
         "f-vaegan",
         {"adversary": Choices((3.0, 10.0))},
         quick={"epochs": 5, "critic_steps": 1, "noise": 128, "adversary": 3.0},
         full={"width": 4096, "epochs": 60, "critic_steps": 5, "noise": 128, "learning_rate": 1e-4},
-        classifier={"prior": 55.0},
     ),
     MethodEntry(
         "robust-head",

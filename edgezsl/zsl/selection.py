@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from itertools import tee
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,14 +19,14 @@ from edgezsl.zsl.method import accuracy, class_scores
 from edgezsl.zsl.space import grid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from edgezsl.data.feature_set import FeatureSet
     from edgezsl.zsl.method import Method, Rows
     from edgezsl.zsl.methods import FitEach, MethodEntry, Size
-    from edgezsl.zsl.space import Settings
+    from edgezsl.zsl.space import Settings, Space
 
 HELD_SHARE = 0.2  # of the rows of each class that the seen penalty is found on
 _HELD_SEED = 0
@@ -141,20 +141,52 @@ def seen_penalty(method: Method, data: FeatureSet, *, part: str = "val") -> Seen
     Raises:
         InputError: When `part` holds rows that are judged.
     """
-    rows_to_choose_by(data, part)
-    judged = data.rows["test_seen"]
-    rows = np.setdiff1d(data.rows["train"], judged)
-    held = _held_rows(rows, data.labels[rows])
-    fitted = np.setdiff1d(rows, held)
-    method.fit(data.features[fitted], data.labels[fitted], data.semantics)
-    chosen_by = np.concatenate([held, np.setdiff1d(data.rows[part], judged)])
-    features, labels = data.features[chosen_by], data.labels[chosen_by]
-    classes = np.union1d(data.classes("train"), data.classes(part))
-    seen = np.isin(classes, data.classes("train"))
-    scores = class_scores(method, features, data.semantics[classes])
-    curve = SeenUnseenCurve.of(scores, np.searchsorted(classes, labels), seen)
-    penalty, best = curve.best()
-    return SeenPenalty(penalty / float(scores[: len(held), seen].std()), best, curve.at(0.0)[2])
+    held = _Held.of(data, part)
+    return held.penalty(method.fit(data.features[held.fitted], data.labels[held.fitted], data.semantics))
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Rows that say how seen classes stand against others.
+
+    Attributes:
+        data: The feature set.
+        fitted: Rows of training classes to fit on.
+        seen: Other rows of the same classes.
+        unseen: Of the classes that stand for unseen ones.
+    """
+
+    data: FeatureSet
+    fitted: NDArray[np.int64]
+    seen: NDArray[np.int64]
+    unseen: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, data: FeatureSet, part: str) -> _Held:
+        rows_to_choose_by(data, part)
+        judged = data.rows["test_seen"]
+        rows = np.setdiff1d(data.rows["train"], judged)
+        held = _held_rows(rows, data.labels[rows])
+        return cls(data, np.setdiff1d(rows, held), held, np.setdiff1d(data.rows[part], judged))
+
+    def penalty(self, method: Method) -> SeenPenalty:
+        """Return the penalty of a method that was fitted on `fitted`."""
+        rows = np.concatenate([self.seen, self.unseen])
+        of_seen, of_unseen = (np.unique(self.data.labels[part]) for part in (self.seen, self.unseen))
+        classes = np.union1d(of_seen, of_unseen)
+        seen = np.isin(classes, of_seen)
+        scores = class_scores(method, self.data.features[rows], self.data.semantics[classes])
+        curve = SeenUnseenCurve.of(scores, np.searchsorted(classes, self.data.labels[rows]), seen)
+        penalty, best = curve.best()
+        return SeenPenalty(penalty / float(scores[: len(self.seen), seen].std()), best, curve.at(0.0)[2])
+
+
+def _weighed(method: Method, data: FeatureSet, weighings: Mapping[str, Space]) -> tuple[Settings, SeenPenalty]:
+    """Return how unseen classes are to be weighed: by the harmonic mean without a penalty; and the penalty on top of it."""
+    held = _Held.of(data, "val")
+    fitted: Any = method.fit(data.features[held.fitted], data.labels[held.fitted], data.semantics)
+    weighed = ((one, fitted.weighed(**one) if one else fitted) for one in grid_of(weighings))
+    return max(((one, held.penalty(other)) for one, other in weighed), key=lambda pair: pair[1].val_h_without)
 
 
 def _held_rows(rows: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -214,11 +246,13 @@ def fit_chosen(
         tried.append(trial)
         yield trial
     best = max(tried, key=lambda trial: trial.val_t1)
-    penalty = seen_penalty(make(best.settings), data)
+    weighings = {name: space for name, space in entry.weighings.items() if name not in given}
+    weighing, penalty = _weighed(make(best.settings), data, weighings)
+    settings = best.settings | weighing
     start = time.perf_counter()
-    method = make(best.settings)
+    method = make(settings)
     method.fit(*data.of("trainval"), data.semantics)
-    yield Chosen(method, best.settings, best.val_t1, penalty, time.perf_counter() - start)
+    yield Chosen(method, settings, best.val_t1, penalty, time.perf_counter() - start)
 
 
 def penalty_in_scores(method: Method, data: FeatureSet, gamma: float) -> float:

@@ -1,9 +1,13 @@
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 
 from edgezsl.data.benchmark_sets import rows_by_classes
 from edgezsl.data.feature_set import FeatureSet
 from edgezsl.errors import InputError
+from edgezsl.zsl.generative.training import trained
 from edgezsl.zsl.method import class_scores
 from edgezsl.zsl.methods import METHODS, method_named
 from edgezsl.zsl.selection import fit_chosen, judge, seen_penalty, trials, validation_accuracy
@@ -150,3 +154,32 @@ def test_the_next_candidate_is_asked_for_when_the_last_was_tried():
     for number, trial in enumerate(trials(entry.make, candidates(), feature_set(), fit_each=entry.fit_each), 1):
         assert asked == [0.1, 1.0, 10.0][:number]
         assert trial.settings == {"gamma": asked[-1]}
+
+
+def test_how_unseen_classes_are_weighed_is_chosen_by_the_harmonic_mean_and_the_generator_is_trained_once():
+    data, entry, trainings = feature_set(), method_named("gan-zsl"), []
+
+    def counted(*arguments):
+        trainings.append(arguments)
+        return trained(*arguments)
+
+    settings = {"epochs": 20, "learning_rate": 1e-3}
+    counting = replace(entry, build=partial(entry.build, trainer=counted))
+    *tried, found = fit_chosen(counting, data, size="quick", settings=settings)
+    assert len(tried) == 1
+    assert len(trainings) == 3  # for validation, for the seen penalty of every prior, and for all seen classes
+    reached = {
+        prior: seen_penalty(entry.make({**settings, "prior": prior}, size="quick"), data)
+        for prior in entry.weighings["prior"].grid()
+    }
+    assert len({one.val_h_without for one in reached.values()}) > 1
+    assert found.settings["prior"] == max(reached, key=lambda prior: reached[prior].val_h_without)
+    assert found.seen_penalty == reached[found.settings["prior"]]
+    assert found.method.prior == found.settings["prior"]
+
+
+def test_a_weighing_that_is_given_is_kept():
+    settings = {"epochs": 2, "learning_rate": 1e-3, "prior": 7.0}
+    *_, found = fit_chosen(method_named("gan-zsl"), feature_set(), size="quick", settings=settings)
+    assert found.settings == settings
+    assert found.method.prior == 7.0

@@ -215,4 +215,6 @@ class FeatureWgan:
 
 def adam(network: nn.Module, schedule: GenerativeSchedule) -> torch.optim.Optimizer:
     """Return the optimizer of an adversarial network."""
-    return torch.optim.AdamW(network.parameters(), schedule.learning_rate, betas=_BETAS, weight_decay=schedule.decay)
+    return torch.optim.AdamW(
+        network.parameters(), schedule.learning_rate, betas=_BETAS, weight_decay=schedule.decay, fused=True
+    )

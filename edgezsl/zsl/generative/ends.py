@@ -6,6 +6,7 @@ trained again for each new class.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -99,7 +100,7 @@ class FinalClassifier:
         generator: Of features.
         per_class: Features generated for each class that is not seen.
         prior: How many times as much as a seen class, in the mean, a generated one counts in the loss. The papers set it by how
-            many features they generate; a weight costs no time.
+            many features they generate; a weight costs no time. Among unseen classes alone it changes nothing.
         classifier_epochs: Passes over real and generated rows.
         classifier_rate: Learning rate of Adam, falling to 0 by half a cosine.
         seen_: Real rows of seen classes `(n, D)` by description.
@@ -122,6 +123,12 @@ class FinalClassifier:
         self.seen_ = {key: real[keys == key] for key in dict.fromkeys(keys)}
         self.last_ = None
         return self
+
+    def weighed(self, *, prior: float) -> FinalClassifier:
+        """Return the same with another prior: the generator is kept, and only the classifier is trained again."""
+        other = copy(self)
+        other.prior, other.last_ = prior, None
+        return other
 
     def embed(self, features: Rows) -> Rows:
         """Return `features (N, F)` where generated ones live `(N, D)`."""
