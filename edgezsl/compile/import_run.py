@@ -16,6 +16,7 @@ from edgezsl.compile.pictures import folder_pictures, generated_pictures
 from edgezsl.compile.recipe import load_recipe
 from edgezsl.contract import EmbeddingSpace, InputContract
 from edgezsl.encoders.graph import portable_encoder
+from edgezsl.encoders.graph_chain import with_one_output
 from edgezsl.encoders.model import IMAGE_ENCODER, LARGEST_FILE, Model, ModelFacts
 from edgezsl.errors import InputError, ModelError, ParityError, Place, SourceError, shown
 from edgezsl.evaluate.progress import Progress
@@ -238,6 +239,7 @@ def _import_onnx(settings: ImportSettings, path: Path) -> Model:
         )
     data = read_regular(path, max_bytes=LARGEST_FILE, error=ModelError)
     contract, space = _read_contract(settings.contract, sha256_hex(data))
+    data = with_one_output(data, contract.output, str(path))
     portable = portable_encoder(data, contract, space, str(path))  # refused now rather than at its export
     check_finite(encoder_engine(portable, contract, space.dim), contract)
     facts = ModelFacts(

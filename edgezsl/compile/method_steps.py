@@ -202,5 +202,5 @@ def _check_width(data: FeatureSet, base: Model) -> None:
             code="other_encoder",
             where=Place(data.name),
             expected="the encoder that the features are of",
-            hint="name its model directory with --encoder",
+            hint="name its model directory with --encoder; docs/importing.md makes one of another library's model, or of an ONNX file",
         )

@@ -1,4 +1,4 @@
-"""A graph put behind another: what a method makes of an encoder's features becomes part of the encoder."""
+"""Graphs of graphs: one put behind another, as what a method makes of features becomes part of the encoder; and a part of one."""
 
 from __future__ import annotations
 
@@ -45,6 +45,29 @@ def chained(first: bytes, second: bytes, *, output: str) -> bytes:
     model.graph.output[0].name = output
     del model.graph.value_info[:]
     return graph_bytes(model)
+
+
+def with_one_output(data: bytes, output: str, file: str) -> bytes:
+    """Return what a graph computes one of its outputs with: of a classifier, the network up to its features.
+
+    Args:
+        data: An ONNX file.
+        output: The output to keep; where the graph has no other, or none of this name, it is returned as it is.
+        file: Named in errors.
+
+    Raises:
+        ModelError: When the file is no graph.
+        MissingExtraError: When the package onnx is not installed.
+    """
+    model = load_graph(data, file)
+    names = [value.name for value in model.graph.output]
+    if output not in names or len(names) == 1:
+        return data
+    from onnx.utils import Extractor
+
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value.name for value in model.graph.input if value.name not in constants]
+    return graph_bytes(Extractor(model).extract_model(inputs, [output]))
 
 
 def _names(graph: onnx.GraphProto) -> set[str]:

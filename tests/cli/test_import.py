@@ -13,6 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 from edgezsl.encoders.model import Model
+from edgezsl.runtime.onnx_engine import OnnxGraph
 from tests.factories import CONV_DIM, conv_encoder, conv_facts
 
 CONTRACT = {"contract": conv_facts().contract.to_json(), "space": {"dim": CONV_DIM, "similarity": "cosine"}}
@@ -38,6 +39,28 @@ def test_an_onnx_file_becomes_a_model_that_is_exported(place):
     facts = Model.open(place / "net").facts
     assert (facts.recipe, facts.licence.id, facts.source) == ("convnet", "MIT", "onnx:net.onnx")
     assert facts.contract == conv_facts().contract
+
+
+def test_a_classifier_is_imported_up_to_the_output_that_the_contract_names(place):
+    model = onnx.load(place / "net.onnx")
+    head = numpy_helper.from_array(np.ones((CONV_DIM, 3), np.float32), "head")
+    model.graph.initializer.append(head)
+    model.graph.node.append(onnx.helper.make_node("MatMul", [model.graph.output[0].name, "head"], ["logits"]))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["N", 3]))
+    onnx.save(model, place / "classifier.onnx")
+    done = edgezsl("onnx:classifier.onnx", "--contract", "contract.json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    kept = Model.open(place / "classifier")
+    graph = OnnxGraph(kept.read("image_encoder.onnx"), file="kept")
+    assert list(graph.outputs) == [conv_facts().contract.output]
+    stored = onnx.load_model_from_string(kept.read("image_encoder.onnx"))
+    assert "head" not in {one.name for one in stored.graph.initializer}
+    size = conv_facts().contract.size
+    pixels = np.random.default_rng(0).normal(size=(2, 3, *size)).astype(np.float32)
+    whole = OnnxGraph((place / "classifier.onnx").read_bytes(), file="whole")
+    np.testing.assert_array_equal(
+        graph.run({conv_facts().contract.input: pixels})[0], whole.run({conv_facts().contract.input: pixels})[0]
+    )
 
 
 def test_json_is_one_object(place):
