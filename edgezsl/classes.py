@@ -32,23 +32,14 @@ LARGEST_NUMBER = 1e30  # what a class pack takes: finite in float32
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _INDEX = re.compile(r"[0-9]{1,9}")
 _TOP_KEYS = ("templates", "reject", "seen_penalty", "classes")
-_CLASS_KEYS = (
-    "name",
-    "synonyms",
-    "descriptions",
-    "parents",
-    "attributes",
-    "examples",
-    "vector",
-    "threshold",
-    "negative",
-)
 _KIND_KEYS: dict[str, Kind] = {
     **dict.fromkeys(("synonyms", "descriptions", "parents"), "words"),
     "attributes": "attributes",
     "examples": "examples",
     "vector": "vector",
 }
+_CLASS_KEYS = ("name", *_KIND_KEYS, "threshold", "negative")
+_LENGTH = 8  # bytes that a class pack begins with: how long its header is, which is JSON
 _HINTS = {
     "bad_key": "number the names, as in names: {0: cat, 1: dog}",
     "bad_name": f"type it anew, in at most {LONGEST_NAME} visible characters",
@@ -136,6 +127,9 @@ class ClassFile:
         Raises:
             ClassFileError: When the file breaks a rule of docs/classes-file.md.
         """
+        if int.from_bytes(data[:_LENGTH], "little") < len(data) and data[_LENGTH:].startswith(b"{"):
+            message, hint = "this is a class pack, whose texts are gone", "give the class file that it was made of"
+            raise ClassFileError(message, code="is_pack", where=Place(file), expected="a class file, YAML", hint=hint)
         return _Reader(file).read(parse_yaml(data, file=file, limits=limits))
 
     @classmethod

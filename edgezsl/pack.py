@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PACK_FORMAT = "edgezsl-classes/1"
 LARGEST_PACK = 4 << 30  # bytes
+PACK_SUFFIX = ".safetensors"
 LARGEST_HEADER = 64 << 20  # bytes
 _DTYPES = {"vectors": "F32", "bias": "F32", "thresholds": "F32", "seen": "U8", "negative": "U8"}
 

@@ -15,6 +15,7 @@ from edgezsl.classes import (
 )
 from edgezsl.errors import ClassFileError, Place
 from edgezsl.strict_yaml import YamlLimits, field_path
+from tests.factories import colour_prototypes
 
 LONG_FORM = """\
 templates: ["a photo of a {}.", "a {} on a conveyor belt."]
@@ -56,6 +57,13 @@ def test_a_plain_list_of_names_is_a_class_file():
         ClassEntry("cat", Place("classes.yaml", 1, "[0]")),
         ClassEntry("traffic light", Place("classes.yaml", 2, "[1]")),
     )
+
+
+def test_a_class_pack_is_called_one():
+    with pytest.raises(ClassFileError) as caught:
+        ClassFile.parse(colour_prototypes("red", "green").to_bytes(), file="classes.safetensors")
+    assert caught.value.code == "is_pack"
+    assert "class pack" in caught.value.message
 
 
 def test_numbered_names_are_a_class_file_in_the_order_of_their_numbers():

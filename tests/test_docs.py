@@ -17,6 +17,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+import edgezsl.classes
 from edgezsl.classes import LARGEST_NUMBER, LONGEST_TEXT, MOST_CLASSES, MOST_TEMPLATES, MOST_TEXTS, ClassFile
 from edgezsl.cli.app import app
 from edgezsl.contract import LARGEST_DIM, LARGEST_SIDE
@@ -203,15 +204,7 @@ def test_the_examples_of_class_files_are_class_files():
 
 def test_the_fields_of_class_files_are_the_readers_own():
     text = section(DOCS / "classes-file.md", "The long form")
-    tree = ast.parse((ROOT / "edgezsl/classes.py").read_text())
-    known = {
-        target.id: set(ast.literal_eval(node.value))
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        and isinstance(target := node.targets[0], ast.Name)
-        and target.id.endswith("_KEYS")
-        if isinstance(node.value, ast.Tuple)
-    }
+    known = {name: set(value) for name, value in vars(edgezsl.classes).items() if name.endswith("_KEYS")}
     of_file, of_class = text.split("**A class's fields**")
     assert first_cells(of_file, "field") == known["_TOP_KEYS"]
     assert first_cells(of_class, "field") == known["_CLASS_KEYS"]

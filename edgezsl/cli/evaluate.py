@@ -36,7 +36,9 @@ ModelOption = Annotated[
 ]
 ClassesOption = Annotated[
     Path | None,
-    typer.Option("--classes", "-c", help="The vocabulary: classes.yaml; default: the labels.", show_default=False),
+    typer.Option(
+        "--classes", "-c", help="The vocabulary: classes.yaml or a class pack; default: the labels.", show_default=False
+    ),
 ]
 LeaveOutOption = Annotated[
     list[str] | None,

@@ -29,9 +29,11 @@ def inspect(
     json: JsonOption = False,
 ) -> None:
     """Show what a bundle, a class pack or a class file holds, after verifying it."""
+    from edgezsl.pack import PACK_SUFFIX
+
     if path is None or path.is_dir():
         report, facts = _bundle(path)
-    elif path.suffix == ".safetensors":
+    elif path.suffix == PACK_SUFFIX:
         report, facts = _pack(path)
     else:
         report, facts = _class_file(path)

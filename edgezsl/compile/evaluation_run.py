@@ -64,6 +64,7 @@ def evaluate_folder(settings: FolderSettings) -> Iterator[Progress | Evaluation]
         ModelError: When the model directory is damaged, or its graph is not one that this version exports.
         InputError: When a class cannot be left out, no photograph's class is in the vocabulary, or a bundle is to be attacked.
         ClassFileError: When a class asks for what the model does not offer.
+        PackError: When a class pack is damaged; of another model, SpaceMismatchError.
         EngineError: When the model does not run.
         MissingExtraError: When ONNX Runtime, OpenCV, tokenizers or onnx is needed and not installed.
     """
@@ -116,7 +117,7 @@ def _with_origin(found: Evaluation, bundle: Bundle, pictures: Pictures) -> Evalu
     facts = {
         **found.facts,
         "unreadable": f"{len(pictures.skipped)} files, which are left out",
-        "model": f"{manifest.name}, {manifest.precision}, made from {manifest.provenance.source_model}",
+        "model": f"{manifest.name}, {manifest.precision}: {manifest.provenance.source_model}",
         "seen penalty": f"{manifest.seen_penalty:g}, unless the class file says otherwise",
     }
     return replace(found, facts=facts)

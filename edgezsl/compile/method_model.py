@@ -109,8 +109,8 @@ def method_facts(
     )
     return replace(
         facts,
-        name=f"{facts.name}-{method}",
-        source=f"{method} on {data.name}, behind {facts.source}",
+        name=f"{facts.name}-{method}-{data.name}",
+        source=f"{method} on {data.name}, behind {facts.name}: {facts.source}",
         contract=replace(facts.contract, output=OUTPUT),
         space=space,
         semantics=_semantics(facts.semantics, data, sides, words=words),

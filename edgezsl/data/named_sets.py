@@ -29,7 +29,7 @@ _SETS: Mapping[str, Callable[[Path], FeatureSet]] = {
 
 
 def feature_set_named(text: str, folder: Path | None) -> FeatureSet:
-    """Return one feature set.
+    """Return one feature set, named as it was asked for, with a dash for the colon.
 
     Args:
         text: The path of a generic `.npz`, or `flo`, `cub50`, `cub50:attributes`, `awa1`, `awa1:proposed` or
@@ -47,7 +47,7 @@ def feature_set_named(text: str, folder: Path | None) -> FeatureSet:
     if folder is None:
         message = f"{shown(text)} is a set of the reference data, and its folder is not known"
         raise InputError(message, code="no_folder", hint="give it: --folder or EDGEZSL_DATA")
-    return _SETS[name](folder)
+    return replace(_SETS[name](folder), name=name.replace(":", "-"))
 
 
 def names_features(text: str) -> bool:

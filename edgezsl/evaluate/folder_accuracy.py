@@ -16,7 +16,9 @@ from edgezsl.evaluate.progress import Progress
 from edgezsl.evaluate.recognition_figures import RecognitionFigures
 from edgezsl.evaluate.temperature import TemperatureFit, fitted_temperature
 from edgezsl.evaluate.thresholds import FALSE_ACCEPTS, Decisions, Rejection, ThresholdFit, threshold_of_false_accepts
+from edgezsl.pack import PACK_SUFFIX
 from edgezsl.preprocess import Preprocessor
+from edgezsl.prototypes import ClassPrototypes
 from edgezsl.runtime.embedder import ClassEmbedder
 from edgezsl.runtime.text import SemanticCache
 from edgezsl.scoring import scores as scores_of
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from edgezsl.bundle import Bundle
     from edgezsl.contract import InputContract
-    from edgezsl.prototypes import ClassPrototypes
     from edgezsl.runtime.engine import Engine
 
 _FEWEST = 2  # classes to tell apart
@@ -63,21 +64,26 @@ def vocabulary(
     Args:
         bundle: Embeds them.
         labels: Of the photographs: they are the classes where there is no class file.
-        classes: A class file, or None.
+        classes: A class file, or a class pack (`.safetensors`), or None.
         left_out: Names that are left out, so that their photographs should be rejected.
         threads: Of the encoders.
 
     Raises:
         InputError: When a name that is to be left out is none of the classes, or fewer than two are left.
         ClassFileError: When the class file breaks its format, or asks for what the bundle does not offer.
+        PackError: When the class pack is damaged.
+        SpaceMismatchError: When the class pack is of another model.
         EngineError: When the class side does not run.
         MissingExtraError: When a package that the classes need is not installed.
     """
     where = str(classes) if classes is not None else "the labels"
-    entries = tuple(ClassEntry(name, Place(where)) for name in labels)
-    file = ClassFile(where, entries) if classes is None else ClassFile.open(classes)
-    with closing(ClassEmbedder(bundle, SemanticCache(), threads=threads)) as embedder:
-        every = embedder.embed(file, classes.parent if classes is not None else Path())
+    if classes is not None and classes.suffix == PACK_SUFFIX:
+        every = ClassPrototypes.read(classes, bundle.manifest.space)
+    else:
+        entries = tuple(ClassEntry(name, Place(where)) for name in labels)
+        file = ClassFile(where, entries) if classes is None else ClassFile.open(classes)
+        with closing(ClassEmbedder(bundle, SemanticCache(), threads=threads)) as embedder:
+            every = embedder.embed(file, classes.parent if classes is not None else Path())
     unknown = sorted(set(left_out) - set(every.names))
     if unknown:
         message = f"the class {shown(unknown[0])} cannot be left out: there is none"

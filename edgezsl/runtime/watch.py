@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from edgezsl.classes import LARGEST_FILE
 from edgezsl.errors import ClassFileError, EdgezslError, PackError, TransientError
 from edgezsl.files import read_regular
-from edgezsl.pack import LARGEST_PACK
+from edgezsl.pack import LARGEST_PACK, PACK_SUFFIX
 from edgezsl.prototypes import ClassPrototypes
 from edgezsl.records import sha256_hex
 from edgezsl.runtime.embed_process import KILLED
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from edgezsl.contract import EmbeddingSpace
     from edgezsl.runtime.embed_process import EmbedProcess
 
-PACK_SUFFIX = ".safetensors"
 SETTLE_S = 0.2
 IN_PLACE = 3.0  # times as long for a file that is written to where it lies
 MOST_TRIES = 3  # of a content whose child process the system killed for memory

@@ -57,7 +57,7 @@ def test_a_model_directory_is_judged_in_full_precision_and_leaves_nothing_behind
     )
     found = steps[-1]
     assert found.figures.images == 4
-    assert found.facts["model"].startswith("convolutions, fp32,")
+    assert found.facts["model"].startswith("convolutions, fp32: ")
     assert all(step.total >= step.done >= 0 for step in steps[:-1])
     assert list((tmp_path / "scratch").iterdir()) == []
 

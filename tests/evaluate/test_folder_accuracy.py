@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgezsl.errors import ClassFileError, InputError
+from edgezsl.errors import ClassFileError, InputError, SpaceMismatchError
 from edgezsl.evaluate.evaluation import Evaluation
 from edgezsl.evaluate.folder_accuracy import folder_accuracy, vocabulary
 from edgezsl.runtime.engine import open_engine
 from tests.evaluate.photographs import Labelled
-from tests.factories import COLOURS, colour_frame
+from tests.factories import COLOURS, colour_frame, colour_prototypes, small_space
 
 
 def photographs(**shown):
@@ -54,6 +54,18 @@ def test_a_class_that_is_left_out_should_be_rejected(small_bundle):
     assert len(found.rejection.outside) == 4
     assert found.rejection.inside.min() > found.rejection.outside.max()
     assert found.rejection.passing == (1.0, 0.0)
+
+
+def test_a_class_pack_is_a_vocabulary_and_that_of_another_model_is_refused(small_bundle, tmp_path):
+    file, pack = tmp_path / "classes.yaml", tmp_path / "classes.safetensors"
+    file.write_text("- red\n- {name: green, threshold: 0.5}\n")
+    made = vocabulary(small_bundle, ("red", "green", "cyan"), classes=file)
+    made.write(pack)
+    assert vocabulary(small_bundle, ("red", "green", "cyan"), classes=pack).digest == made.digest
+    colour_prototypes("red", "green", space=small_space(id="ab" * 32)).write(pack)
+    with pytest.raises(SpaceMismatchError) as caught:
+        vocabulary(small_bundle, ("red", "green"), classes=pack)
+    assert caught.value.code == "space_mismatch"
 
 
 def test_labels_that_a_class_file_does_not_know_should_be_rejected_and_its_thresholds_are_said(small_bundle, tmp_path):
