@@ -100,6 +100,19 @@ def write_durably(path: Path, data: bytes) -> None:
     flush_folder(path.parent)
 
 
+def prepare_place(path: Path) -> None:
+    """Make the folder of a file that is to be written, and try to write there: before anybody waits for what it will hold.
+
+    Raises:
+        OSError: When it could not be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    path.open("ab").close()
+    if new:
+        path.unlink()
+
+
 def sibling(path: Path, ending: str) -> Path:
     """Return a hidden path beside `path` that no other process, thread or earlier crash has used.
 

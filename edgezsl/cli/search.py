@@ -55,8 +55,10 @@ def search(
     from edgezsl.zsl.methods import method_named
     from edgezsl.zsl.question import question_of
     from edgezsl.zsl.search import Found, Plan, search
-    from edgezsl.zsl.settings_file import write_settings
+    from edgezsl.zsl.settings_file import prepare_settings, write_settings
 
+    if out is not None:
+        prepare_settings(out)
     entry = method_named(method)
     question = question_of(entry, splits_named(data, folder), size=size, seeds=range(seeds))
     name = study or f"{method}-{Path(data).stem}-{size}"

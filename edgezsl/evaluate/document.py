@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edgezsl.errors import Place, SinkError
 from edgezsl.evaluate.svg import check_charts
-from edgezsl.files import write_durably
+from edgezsl.files import prepare_place, write_durably
 from edgezsl.runtime.opencv import opencv
 
 if TYPE_CHECKING:
@@ -47,12 +47,8 @@ class ReportFile:
             MissingExtraError: When matplotlib is not installed.
         """
         check_charts()
-        new = not path.exists()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.open("ab").close()
-            if new:
-                path.unlink()
+            prepare_place(path)
         except OSError as cause:
             raise _unwritable(path, cause) from cause
         return cls(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgezsl.errors import InputError, Place, shown
-from edgezsl.files import read_regular, write_durably
+from edgezsl.files import prepare_place, read_regular, write_durably
 from edgezsl.records import canonical_json, parse_json
 
 if TYPE_CHECKING:
@@ -25,8 +25,19 @@ def write_settings(path: Path, settings: Settings) -> None:
     try:
         write_durably(path, canonical_json(settings) + b"\n")
     except OSError as cause:
-        message = f"the settings cannot be written ({cause.strerror})"
-        raise InputError(message, code="not_writable", where=Place(str(path))) from cause
+        raise _unwritable(path, cause) from cause
+
+
+def prepare_settings(path: Path) -> None:
+    """Check, before anybody waits for a search, that its settings can be written. Folders are made.
+
+    Raises:
+        InputError: When the file cannot be written.
+    """
+    try:
+        prepare_place(path)
+    except OSError as cause:
+        raise _unwritable(path, cause) from cause
 
 
 def read_settings(path: Path) -> Settings:
@@ -47,3 +58,8 @@ def read_settings(path: Path) -> Settings:
             expected='one object of numbers, words and flags, such as {"gamma": 1.0}',
         )
     return found
+
+
+def _unwritable(path: Path, cause: OSError) -> InputError:
+    message = f"the settings cannot be written ({cause.strerror})"
+    return InputError(message, code="not_writable", where=Place(str(path)), hint="check the folder and its owner")

@@ -22,7 +22,7 @@ from edgezsl.zsl.methods import method_named
 from edgezsl.zsl.question import Question, question_of
 from edgezsl.zsl.search import Found, Plan, search
 from edgezsl.zsl.selection import validation_accuracy
-from edgezsl.zsl.settings_file import read_settings, write_settings
+from edgezsl.zsl.settings_file import prepare_settings, read_settings, write_settings
 from edgezsl.zsl.space import Choices, LogRange, grid_of
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of its own is made in it
@@ -315,6 +315,17 @@ def test_settings_go_through_a_file_and_out_of_a_report(tmp_path):
     assert read_settings(tmp_path / "best.json") == settings
     (tmp_path / "report.json").write_text(json.dumps({"study": "s", "settings": settings, "trials": 3}))
     assert read_settings(tmp_path / "report.json") == settings
+
+
+def test_where_settings_go_is_looked_at_before_anybody_searches(tmp_path):
+    prepare_settings(tmp_path / "new" / "best.json")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "kept.json").write_text("{}")
+    prepare_settings(tmp_path / "kept.json")
+    assert (tmp_path / "kept.json").read_text() == "{}"
+    with pytest.raises(InputError) as caught:
+        prepare_settings(tmp_path / "kept.json" / "best.json")
+    assert caught.value.code == "not_writable"
 
 
 @pytest.mark.parametrize("text", ["[1]", '{"a": [1]}', '{"a": null}', "nothing", '{"a": NaN}'])
