@@ -62,7 +62,7 @@ class Bilinear:
         shape = images.shape[1], described.shape[1]
         start = torch.randn(shape, generator=generator, device=device) / np.sqrt(images.shape[1])
         weights = start.requires_grad_()
-        optimizer = torch.optim.AdamW([weights], self.learning_rate, weight_decay=self.decay)
+        optimizer = torch.optim.AdamW([weights], self.learning_rate, weight_decay=self.decay, fused=True)
         rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
         loss = LOSSES[self.ranking]
         for _ in range(self.epochs):

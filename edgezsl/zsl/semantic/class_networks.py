@@ -153,7 +153,7 @@ def _fitted(
     described = torch.from_numpy(unit(semantics[classes]).astype(np.float32)).to(device)
     targets = torch.from_numpy(rows).to(device)
     network.to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate, weight_decay=schedule.decay)
+    optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate, weight_decay=schedule.decay, fused=True)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.epochs)
     generator = torch.Generator(device).manual_seed(schedule.seed)
     for _ in range(schedule.epochs):

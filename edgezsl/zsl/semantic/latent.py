@@ -59,7 +59,7 @@ class Latem:
         shape = self.maps, images.shape[1], len(axes)
         start = torch.randn(shape, generator=generator, device=device) / np.sqrt(images.shape[1])
         weights = start.requires_grad_()
-        optimizer = torch.optim.AdamW([weights], self.learning_rate, weight_decay=self.decay)
+        optimizer = torch.optim.AdamW([weights], self.learning_rate, weight_decay=self.decay, fused=True)
         rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
         for _ in range(self.epochs):
             for batch in torch.split(torch.randperm(len(images), generator=generator, device=device), _BATCH):
