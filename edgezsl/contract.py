@@ -221,7 +221,7 @@ class EmbeddingSpace:
             raise SpaceMismatchError(
                 f"{what} lives in the embedding space {other}, this model in {self}",
                 code="space_mismatch",
-                hint="embed the classes again with this model's bundle: edgezsl embed --bundle DIR classes.yaml",
+                hint="embed the classes again with this model: edgezsl embed --bundle DIR classes.yaml, or --model DIR on a graph",
             )
 
     @classmethod

@@ -229,7 +229,7 @@ class ClassPrototypes:
                 f"the pack lives in the embedding space {shown(pack.space[:12])} (D={pack.dim}), this model in {space}",
                 code="space_mismatch",
                 where=Place(file),
-                hint="embed the classes again with this model's bundle: edgezsl embed --bundle DIR classes.yaml",
+                hint="embed the classes again with this model: edgezsl embed --bundle DIR classes.yaml, or --model DIR on a graph",
             )
         tensors = load_tensors(data, file)
         try:

@@ -62,7 +62,11 @@ MethodOption = Annotated[
 ]
 DataOption = Annotated[
     str | None,
-    typer.Option("--data", help="A feature set: FILE.npz, flo, cub50, awa1 or tinyimagenet.", show_default=False),
+    typer.Option(
+        "--data",
+        help="A feature set: FILE.npz, flo, cub50[:attributes], awa1[:proposed] or tinyimagenet[:SPLIT].",
+        show_default=False,
+    ),
 ]
 SettingsOption = Annotated[
     Path | None,

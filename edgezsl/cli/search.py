@@ -23,7 +23,11 @@ def search(
     method: Annotated[str, typer.Option("--method", help="A zero-shot method, by its name.", show_default=False)],
     data: Annotated[
         str,
-        typer.Option("--data", help="A feature set: FILE.npz, flo, cub50, awa1 or tinyimagenet.", show_default=False),
+        typer.Option(
+            "--data",
+            help="A feature set: FILE.npz, flo, cub50[:attributes], awa1[:proposed] or tinyimagenet[:SPLIT].",
+            show_default=False,
+        ),
     ],
     folder: FolderOption = None,
     sampler: Annotated[

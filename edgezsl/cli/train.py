@@ -33,8 +33,8 @@ DataOption = Annotated[
     str | None,
     typer.Option(
         "--data",
-        help="For a method: a folder of photographs, one sub-folder for each class, or FILE.npz, flo, cub50, awa1 or "
-        "tinyimagenet. For a recipe: the folder of the reference data.",
+        help="For a method: a folder of photographs, one sub-folder for each class, or FILE.npz, flo, "
+        "cub50[:attributes], awa1[:proposed] or tinyimagenet[:SPLIT]. For a recipe: the folder of the reference data.",
         show_default=False,
     ),
 ]
@@ -152,7 +152,7 @@ def _say_method(result: TrainedMethod) -> None:
             ("model", f"{facts.name}: {facts.source}"),
             ("classes", _class_counts(result)),
             ("settings", settings + tried),
-            ("seen penalty", f"{facts.seen_penalty:.4g}"),
+            ("seen penalty", f"{facts.seen_penalty:.4g}, in the units of scores"),
         ]
     )
     if result.figures:

@@ -75,14 +75,15 @@ def train_on_graph(settings: MethodSettings, data: str, reference: Path | None) 
             a setting is unknown.
         ModelError: When the encoder cannot be used.
     """
-    base = Model.open(settings.encoder)
+    base, folder = Model.open(settings.encoder), Path(data)
+    given = None if folder.is_dir() else feature_set_named(data, reference)
     graph = yield from _named_graph(settings, base, reference)
-    if Path(data).is_dir():
-        found = yield from embedded_pictures(Path(data), base, settings.cache)
-        features = folder_set(Path(data).name, found, _describe(graph), unseen=settings.unseen, seed=settings.seed)
+    if given is None:
+        found = yield from embedded_pictures(folder, base, settings.cache)
+        name = folder.resolve().name
+        features = folder_set(name, found, _describe(graph), unseen=settings.unseen, seed=settings.seed)
         skipped = found.skipped
     else:
-        given = feature_set_named(data, reference)
         features = replace(given, semantics=_describe(graph)(given.ids or given.class_names), attributes=())
         skipped = {}
     entry = graph_entry(cast("KnowledgeMethod", settings.method), graph.knowledge)

@@ -90,7 +90,7 @@ def train_on_folder(settings: MethodSettings, folder: Path) -> Iterator[Progress
         rows = texts.encode([template.replace(SLOT, name) for name in names for template in templates])
         return np.asarray(rows.reshape(len(names), len(templates), -1).mean(axis=1))
 
-    data = folder_set(folder.name, found, describe, unseen=settings.unseen, seed=settings.seed)
+    data = folder_set(folder.resolve().name, found, describe, unseen=settings.unseen, seed=settings.seed)
     for step in train_on_features(settings, data, words=True):
         yield replace(step, skipped=found.skipped) if isinstance(step, TrainedMethod) else step
 

@@ -118,6 +118,7 @@ def _check_data(settings: TrainingSettings, recipe: Recipe, training: TrainingRe
             got=f"no {shown(missing[0])} in it",
             hint="for photographs or a feature set, name a --method",
         )
+    WordNet.read(settings.wordnet)  # refused before any work
 
 
 def _write(trained: TrainedModel, settings: TrainingSettings, recipe: Recipe, training: TrainingRecipe) -> Model:
