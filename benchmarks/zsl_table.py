@@ -95,6 +95,11 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.set_defaults(size="quick")
     options = parser.parse_args()
+    strange = set(options.data or ()) - {one.data for one in BENCHMARKS}
+    if strange:
+        parser.error(
+            f"there is no set {', '.join(strange)}; there are {', '.join(dict.fromkeys(one.data for one in BENCHMARKS))}"
+        )
 
     table = Table(options.json, options.size)
     print(sentence(table.environment), flush=True)

@@ -30,7 +30,7 @@ from edgezsl.zsl.knowledge.knowledge_graph import KnowledgeGraph
 from edgezsl.zsl.sides import sides_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from edgezsl.encoders.model import ModelFacts
     from edgezsl.zsl.knowledge.node_classifier import KnowledgeMethod
     from edgezsl.zsl.selection import Chosen
+    from edgezsl.zsl.space import Value
 
 REFERENCE_GRAPH = Path("wordnet_graph", "imagenet_graph.npz")  # in the folder of the reference data
 _BATCH = 512  # names at once
@@ -89,7 +90,8 @@ def train_on_graph(settings: MethodSettings, data: str, reference: Path | None) 
     entry = graph_entry(cast("KnowledgeMethod", settings.method), graph.knowledge)
 
     def written(chosen: Chosen) -> tuple[ModelFacts, dict[str, bytes]]:
-        return _facts_and_files(settings, base, features, graph, chosen)
+        fixed = {**entry.fixed(settings.size), "seed": settings.seed}
+        return _facts_and_files(settings, base, features, graph, chosen, fixed)
 
     yield replace((yield from fitted_by_protocol(entry, features, settings, base, written)), skipped=skipped)
 
@@ -141,7 +143,12 @@ def _describe(graph: NamedGraph) -> Callable[[Sequence[str]], NDArray[np.float32
 
 
 def _facts_and_files(
-    settings: MethodSettings, base: Model, data: FeatureSet, graph: NamedGraph, chosen: Chosen
+    settings: MethodSettings,
+    base: Model,
+    data: FeatureSet,
+    graph: NamedGraph,
+    chosen: Chosen,
+    fixed: Mapping[str, Value],
 ) -> tuple[ModelFacts, dict[str, bytes]]:
     """Return what `model.json` says, and the files beside it."""
     method = cast("GraphMethod", chosen.method)
@@ -156,7 +163,7 @@ def _facts_and_files(
         KNOWLEDGE_GRAPH: stored.to_bytes(),
         **text_files(graph.words),
     }
-    facts = method_facts(base, data, chosen, sides=sides, method=name, files=files, seed=settings.seed)
+    facts = method_facts(base, data, chosen, sides=sides, method=name, files=files, fixed=fixed)
     text = graph.words.facts.semantics
     semantics = Semantics(kinds=GRAPH_KINDS, token_limit=text.token_limit, text_cleaning=text.text_cleaning)
     return replace(facts, semantics=semantics, data={**facts.data, "graph": graph.digest}), files

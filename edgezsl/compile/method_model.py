@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgezsl.manifest import SemanticKind
     from edgezsl.zsl.selection import Chosen
     from edgezsl.zsl.sides import Sides
+    from edgezsl.zsl.space import Value
 
 OUTPUT = "embedding"
 _ANY = Batch(1, 1, 4096)
@@ -81,7 +82,14 @@ def text_files(model: Model) -> dict[str, bytes]:
 
 
 def method_facts(
-    base: Model, data: FeatureSet, chosen: Chosen, *, sides: Sides, method: str, files: Mapping[str, bytes], seed: int
+    base: Model,
+    data: FeatureSet,
+    chosen: Chosen,
+    *,
+    sides: Sides,
+    method: str,
+    files: Mapping[str, bytes],
+    fixed: Mapping[str, Value],
 ) -> ModelFacts:
     """Return what `model.json` says.
 
@@ -92,7 +100,7 @@ def method_facts(
         sides: The same, taken apart.
         method: Its name.
         files: Of the model directory.
-        seed: Of the run.
+        fixed: What nothing chose: the seed, and the settings of the size of the run.
     """
     facts, words = base.facts, TOKENIZER in files
     with torch.no_grad():
@@ -115,7 +123,7 @@ def method_facts(
         space=space,
         semantics=_semantics(facts.semantics, data, sides, words=words),
         method=method,
-        hyper_parameters={**chosen.settings, "seed": seed},
+        hyper_parameters={**fixed, **chosen.settings},
         seen_classes=tuple(data.class_names[one] for one in data.classes("trainval")),
         seen_penalty=max(penalty_in_scores(chosen.method, data, chosen.gamma), 0.0),
         data={**facts.data, data.name: data.digest()},

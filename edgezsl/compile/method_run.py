@@ -114,7 +114,15 @@ def train_on_features(
     def written(chosen: Chosen) -> tuple[ModelFacts, dict[str, bytes]]:
         sides = sides_of(chosen.method)
         files = method_files(base, sides, width=data.semantics.shape[1], words=words)
-        facts = method_facts(base, data, chosen, sides=sides, method=settings.method, files=files, seed=settings.seed)
+        facts = method_facts(
+            base,
+            data,
+            chosen,
+            sides=sides,
+            method=settings.method,
+            files=files,
+            fixed={**entry.fixed(settings.size), "seed": settings.seed},
+        )
         return facts, files
 
     yield (yield from fitted_by_protocol(entry, data, settings, base, written))

@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from edgezsl.data.array_file import open_arrays
-from edgezsl.errors import InputError, Place
+from edgezsl.errors import InputError, Place, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,12 @@ class FeatureSet:
 
     def _check_arrays(self, where: Place) -> None:
         count, classes = len(self.labels), len(self.class_names)
+        shapes = (self.features.ndim, self.labels.ndim, self.semantics.ndim)
+        if shapes != (2, 1, 2):
+            raise _refuse(f"features, labels and semantics of {shapes} dimensions", "2, 1 and 2", where)
+        if len(set(self.class_names)) != classes:
+            twice = next(name for name in self.class_names if self.class_names.count(name) > 1)
+            raise _refuse(f"two classes called {shown(twice)}", "a name for each class", where)
         if len(self.features) != count or len(self.semantics) != classes:
             raise _refuse(f"{len(self.features)} features, {count} labels", "one label for each row", where)
         if self.attributes and len(self.attributes) != self.semantics.shape[1]:
@@ -76,6 +83,8 @@ class FeatureSet:
         if set(self.rows) != set(PARTS):
             raise _refuse(f"the parts {', '.join(sorted(self.rows))}", ", ".join(PARTS), where)
         for part, rows in self.rows.items():
+            if rows.ndim != 1:
+                raise _refuse(f"{part} of {rows.ndim} dimensions", "a list of rows", where)
             if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.labels):
                 raise _refuse(f"{part} has the row {rows.max()} of {len(self.labels)}", "rows from 0", where)
         for seen, unseen in _APART:
@@ -83,6 +92,15 @@ class FeatureSet:
             if len(both):
                 names = ", ".join(self.class_names[one] for one in both[:3])
                 raise _refuse(f"{names} of both {seen} and {unseen}", "classes of one of the two", where)
+        both = np.intersect1d(self.rows["trainval"], self.rows["test_seen"])
+        if len(both):
+            raise _refuse(
+                f"{len(both)} rows of both trainval and test_seen", "rows to learn from or to judge by", where
+            )
+        strange = np.setdiff1d(self.classes("test_seen"), self.classes("trainval"))
+        if len(strange):
+            names = ", ".join(self.class_names[one] for one in strange[:3])
+            raise _refuse(f"{names} in test_seen and not in trainval", "seen classes", where)
 
     def classes(self, part: str) -> NDArray[np.int64]:
         """Return the classes of a part, ascending `(K,)`."""
@@ -127,7 +145,7 @@ def read_feature_set(path: Path) -> FeatureSet:
             )
     except InputError:
         raise
-    except (OSError, ValueError, KeyError) as cause:
+    except (OSError, ValueError, KeyError, BadZipFile) as cause:
         expected = (
             f"an .npz with features, labels, semantics, class_names and {', '.join(f'{part}_loc' for part in PARTS)}"
         )

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 
 from edgezsl.data.feature_set import FeatureSet
 from edgezsl.data.images import PictureFiles
 from edgezsl.errors import InputError, Place, SourceError, shown
-from edgezsl.files import file_digest
+from edgezsl.files import file_digest, write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,8 +82,9 @@ def folder_features(
             expected=expected,
         )
     kept = None if cache is None else cache / f"{_digest(files, inside, encoder)}.npz"
-    if kept is not None and kept.is_file():
-        yield _kept(kept)
+    found = None if kept is None else _kept(kept)
+    if found is not None:
+        yield found
         return
     rows: list[NDArray[np.float32]] = []
     names: list[str] = []
@@ -102,7 +105,9 @@ def folder_features(
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         why = np.array([*skipped.items()], np.str_).reshape(-1, 2)
-        np.savez(kept, features=found.features, names=np.array(found.names), skipped=why)
+        whole = BytesIO()
+        np.savez(whole, features=found.features, names=np.array(found.names), skipped=why)
+        write_durably(kept, whole.getvalue())
     yield found
 
 
@@ -121,9 +126,13 @@ def _digest(files: PictureFiles, inside: Sequence[int], encoder: EncoderOfFeatur
     return whole.hexdigest()
 
 
-def _kept(path: Path) -> FolderFeatures:
-    with np.load(path, allow_pickle=False) as file:
-        return FolderFeatures(file["features"], tuple(file["names"].tolist()), dict(file["skipped"].tolist()))
+def _kept(path: Path) -> FolderFeatures | None:
+    """Return what an earlier run kept, or None where there is nothing, or nothing that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return FolderFeatures(file["features"], tuple(file["names"].tolist()), dict(file["skipped"].tolist()))
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return None
 
 
 def folder_set(

@@ -20,6 +20,7 @@ from edgezsl.zsl.semantic.class_networks import ClassNetworkSchedule, ClassNorma
 from edgezsl.zsl.semantic.latent import Latem
 from edgezsl.zsl.semantic.predictors import Conse, Dap, Sync
 from edgezsl.zsl.semantic.ridge import Eszsl, PrototypeRidge, Sae
+from edgezsl.zsl.semantic.whitened import Whitened, whitened_ridge
 from edgezsl.zsl.space import Choices, LogRange
 
 if TYPE_CHECKING:
@@ -61,9 +62,13 @@ class MethodEntry:
     weighings: Mapping[str, Space] = field(default_factory=dict)
     fit_each: FitEach | None = None
 
+    def fixed(self, size: Size) -> Mapping[str, Value]:
+        """Return the settings that a run of this size does not choose."""
+        return self.quick if size == "quick" else self.full
+
     def open_spaces(self, given: Mapping[str, Value], size: Size) -> dict[str, Space]:
         """Return the spaces of settings that are neither given nor, in a run of this size, fixed."""
-        fixed = {**(self.quick if size == "quick" else self.full), **given}
+        fixed = {**self.fixed(size), **given}
         return {name: space for name, space in self.spaces.items() if name not in fixed}
 
     def grid_size(self, given: Mapping[str, Value], size: Size) -> int:
@@ -81,7 +86,12 @@ class MethodEntry:
         Raises:
             InputError: When the method has no such setting.
         """
-        fixed = self.quick if size == "quick" else self.full
+        if "seed" in settings:
+            message, hint = f"{self.name} has no setting seed", "give it as --seed; edgezsl eval counts --seeds"
+            raise InputError(
+                message, code="bad_setting", expected=f"settings such as {', '.join(self.spaces)}", hint=hint
+            )
+        fixed = self.fixed(size)
         seeds: Settings = {"seed": seed} if self.seeded else {}
         try:
             return self.build(**{**fixed, **seeds, **settings})
@@ -148,6 +158,13 @@ _ENTRIES = (
         Eszsl,
         {"gamma": LogRange(1e-2, 1e3, 6), "lambda_": LogRange(1e-3, 1e2, 6)},
         fit_each=Eszsl.fit_each,
+    ),
+    MethodEntry(
+        "wccn-ridge",
+        "semantic",
+        whitened_ridge,
+        {"power": Choices((0.5, 1.0)), "shrinkage": LogRange(0.1, 100, 7), "penalty": LogRange(1e-3, 10, 9)},
+        fit_each=Whitened.fit_each,
     ),
     MethodEntry("sae", "semantic", Sae, {"lambda_": LogRange(1e-3, 1e3, 13)}, fit_each=Sae.fit_each),
     MethodEntry(

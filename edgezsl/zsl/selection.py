@@ -99,7 +99,7 @@ def rows_to_choose_by(data: FeatureSet, part: str) -> tuple[NDArray[np.float32],
     """Return features and labels of a part of which something may be chosen.
 
     Raises:
-        InputError: When its rows are those that something is judged by.
+        InputError: When its rows are those that something is judged by, or there are none, or fewer than two classes to fit on.
     """
     if part.startswith("test_"):
         names = ", ".join(data.class_names[one] for one in data.classes(part)[:3])
@@ -110,6 +110,16 @@ def rows_to_choose_by(data: FeatureSet, part: str) -> tuple[NDArray[np.float32],
             expected="validation classes: the part val",
             hint="figures of classes that settings were chosen by say nothing of other classes",
         )
+    for name, least, what in (("train", 2, "to fit on"), (part, 1, "to choose by")):
+        found = len(data.classes(name))
+        if found < least:
+            raise InputError(
+                f"{found} classes {what}",
+                code="too_few_classes",
+                where=Place(data.name, field=name),
+                expected=f"at least {least}",
+                hint="hold back some seen classes as validation classes, and learn from the others",
+            )
     return data.of(part)
 
 
@@ -167,6 +177,12 @@ class _Held:
         judged = data.rows["test_seen"]
         rows = np.setdiff1d(data.rows["train"], judged)
         held = _held_rows(rows, data.labels[rows])
+        if not len(held):
+            message, expected = (
+                "no class has two rows to learn from",
+                "one to fit on, and one to see how seen classes score",
+            )
+            raise InputError(message, code="too_few_rows", where=Place(data.name), expected=expected)
         return cls(data, np.setdiff1d(rows, held), held, np.setdiff1d(data.rows[part], judged))
 
     def penalty(self, method: Method) -> SeenPenalty:
@@ -194,8 +210,9 @@ def _held_rows(rows: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np
     parts = []
     for label in np.unique(labels):
         own = random.permutation(rows[labels == label])
-        parts.append(own[: max(1, round(HELD_SHARE * len(own)))])
-    return np.sort(np.concatenate(parts))
+        if len(own) > 1:
+            parts.append(own[: max(1, round(HELD_SHARE * len(own)))])
+    return np.sort(np.concatenate(parts)) if parts else rows[:0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -68,7 +68,7 @@ class NodeNetwork(nn.Module):
     Args:
         matrices: How many a layer has.
         widths: Of the features, of each hidden layer, and of the rows.
-        dropout: Share of the units before each layer that a step does not see, in [0, 1).
+        dropout: Share of the units between two layers that a step does not see, in [0, 1).
     """
 
     def __init__(self, matrices: int, widths: Sequence[int], *, dropout: float) -> None:

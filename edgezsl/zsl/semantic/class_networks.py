@@ -140,7 +140,7 @@ class ClassNormalized:
 
 
 def _fitted(
-    network: nn.Module,
+    network: nn.Sequential,
     loss: Callable[[Tensor, Tensor, Tensor], Tensor],
     data: tuple[Rows, NDArray[np.integer], Rows],
     schedule: ClassNetworkSchedule,
@@ -162,12 +162,19 @@ def _fitted(
             torch.autograd.backward(loss(network(described), images[batch], targets[batch]))
             optimizer.step()
         rates.step()
-    with torch.no_grad():
-        for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm1d):
-                layer.reset_running_stats()  # of the weights as they are now
-        network(described)
+    _keep_statistics(network, described)
     return network.cpu().eval()
+
+
+@torch.no_grad()
+def _keep_statistics(network: nn.Sequential, described: Tensor) -> None:
+    """Let a network normalise by seen classes as it did in training: PyTorch itself keeps the variance of a sample, not that of the rows."""
+    rows = described
+    for layer in network:
+        if isinstance(layer, nn.BatchNorm1d):
+            layer.running_mean, layer.running_var = rows.mean(0), rows.var(0, unbiased=False)
+            layer.eval()
+        rows = layer(rows)
 
 
 def _answers(network: nn.Module, semantics: Rows) -> Rows:

@@ -13,6 +13,8 @@ import numpy as np
 from edgezsl.zsl.kernel import unit
 from edgezsl.zsl.semantic.linear import fit_linear, log_sigmoid, softmax, with_constant
 
+_SAME = 1e-12  # squared distance below which two descriptions are one
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -117,7 +119,8 @@ class Sync:
         """Fit one after the other as `fit` does, and yield it; classifiers of one penalty are fitted once."""
         phantoms = unit(semantics[np.unique(labels)].astype(np.float64))
         apart = _squared_distances(phantoms, phantoms)
-        usual = float(np.median(apart[~np.eye(len(apart), dtype=bool)]))
+        distances = apart[apart > _SAME]
+        usual = float(np.median(distances)) if len(distances) else 1.0
         known: dict[tuple[float, int], Rows] = {}
         for method in methods:
             key = method.penalty, method.steps
