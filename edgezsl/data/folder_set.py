@@ -129,9 +129,9 @@ def _digest(files: PictureFiles, inside: Sequence[int], encoder: EncoderOfFeatur
 def _kept(path: Path) -> FolderFeatures | None:
     """Return what an earlier run kept, or None where there is nothing, or nothing that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return FolderFeatures(file["features"], tuple(file["names"].tolist()), dict(file["skipped"].tolist()))
-    except (OSError, ValueError, KeyError, BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         return None
 
 

@@ -63,11 +63,26 @@ def test_classes_may_have_ids_beside_their_names(tmp_path):
         ({"semantics": np.full((5, 4), np.inf)}, "semantics that are no numbers, such as row 0"),
         ({"attributes": np.array(["red", "round"])}, "2 names of attributes"),
         ({"ids": np.array(["n02012849"])}, "1 ids"),
+        ({"test_seen_loc": np.array([2, 3])}, "1 rows of both trainval and test_seen"),
+        ({"trainval_loc": np.array([0, 1, 4, 5])}, "c in test_seen and not in trainval"),
+        ({"test_seen_loc": np.array([3, 19])}, "e in test_seen and not in trainval"),
+        ({"labels": LABELS[:, None]}, r"of \(2, 2, 2\) dimensions"),
+        ({"val_loc": np.array([[8, 9]])}, "val of 2 dimensions"),
+        ({"class_names": np.array(list("abcda"))}, "two classes called 'a'"),
     ],
 )
 def test_a_set_that_would_leak_or_is_none_is_refused(tmp_path, changes, words):
     with pytest.raises(InputError, match=words):
         read(tmp_path, **changes)
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    np.savez(tmp_path / "own.npz", **arrays())
+    data = bytearray((tmp_path / "own.npz").read_bytes())
+    data[400] ^= 0xFF  # a value of the features, which the archive has a checksum of
+    (tmp_path / "own.npz").write_bytes(data)
+    with pytest.raises(InputError, match="no feature set"):
+        read_feature_set(tmp_path / "own.npz")
 
 
 def test_a_missing_file_and_one_that_is_no_npz_are_told_apart(tmp_path):

@@ -183,3 +183,46 @@ def test_a_weighing_that_is_given_is_kept():
     *_, found = fit_chosen(method_named("gan-zsl"), feature_set(), size="quick", settings=settings)
     assert found.settings == settings
     assert found.method.prior == 7.0
+
+
+def with_rows(data, **rows):
+    return replace(data, rows={**data.rows, **rows})
+
+
+def firsts(data, part):
+    """Return the first row of each class of a part."""
+    return np.unique(data.labels, return_index=True)[1][data.classes(part)]
+
+
+def test_a_class_of_one_picture_is_fitted_and_does_not_judge():
+    data = feature_set()
+    first = int(data.classes("train")[0])
+    kept = [row for row in data.rows["train"] if data.labels[row] != first or row == firsts(data, "train")[0]]
+    found = seen_penalty(PrototypeRidge(), with_rows(data, train=np.array(kept)))
+    assert np.isfinite(found.gamma)
+    assert found.val_h > 0.1
+
+
+def test_where_no_class_has_two_pictures_that_is_said():
+    data = feature_set()
+    with pytest.raises(InputError) as caught:
+        seen_penalty(PrototypeRidge(), with_rows(data, train=firsts(data, "train")))
+    assert caught.value.code == "too_few_rows"
+
+
+@pytest.mark.parametrize(("part", "rows"), [("val", []), ("train", [0, 1, 2])])
+@pytest.mark.parametrize("choosing", [validation_accuracy, seen_penalty])
+def test_too_few_classes_to_choose_by_or_to_fit_on_are_refused(choosing, part, rows):
+    data = with_rows(feature_set(), **{part: np.array(rows, np.int64)})
+    with pytest.raises(InputError) as caught:
+        choosing(PrototypeRidge(), data)
+    assert caught.value.code == "too_few_classes"
+    assert caught.value.where.field == part
+
+
+@pytest.mark.parametrize("name", ["sje", "eszsl"])
+def test_a_seed_is_no_setting(name):
+    with pytest.raises(InputError) as caught:
+        method_named(name).make({"seed": 3})
+    assert caught.value.code == "bad_setting"
+    assert "--seed" in caught.value.hint

@@ -48,3 +48,14 @@ def test_whether_a_method_folds_is_known_before_it_is_fitted(entry):
     else:
         with pytest.raises(ModelError, match=f"{entry.name} gives no row"):
             check_folds(method, entry.name)
+
+
+def test_a_class_without_any_attribute_has_the_same_row_on_both_sides():
+    data = feature_set()
+    method = method_named("dap").make({}).fit(*data.of("trainval"), data.semantics)
+    nothing = np.zeros((1, data.semantics.shape[1]), np.float32)
+    with torch.no_grad():
+        vectors, bias = sides_of(method).classes(torch.from_numpy(nothing))
+    known_vectors, known_bias = method.prototypes(nothing)
+    np.testing.assert_allclose(vectors.numpy(), known_vectors, atol=1e-6)
+    np.testing.assert_allclose(bias.numpy(), known_bias, atol=1e-4)

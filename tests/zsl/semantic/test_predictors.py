@@ -100,6 +100,16 @@ def test_the_fold_of_sync_is_the_combination_of_phantom_classifiers():
         np.testing.assert_allclose(class_scores(method, features, semantics[one : one + 1])[:, 0], x @ row, atol=1e-8)
 
 
+def test_sync_takes_classes_whose_descriptions_are_the_same():
+    features, labels, semantics = world()
+    same = semantics.copy()
+    same[: SEEN - 1] = semantics[0]
+    for described in (same, np.repeat(semantics[:1], len(semantics), axis=0)):
+        vectors, bias = Sync().fit(features, labels, described).prototypes(semantics)
+        assert np.isfinite(vectors).all()
+        assert np.isfinite(bias).all()
+
+
 def test_sync_is_the_minimum_of_its_loss():
     """Equation 5 of the paper: the slope of the loss by the phantom classifiers V, written out, is nothing."""
     features, labels, semantics = world()
