@@ -15,7 +15,7 @@ import numpy as np
 from edgezsl.compile.method_model import encoder_with, method_facts, text_files
 from edgezsl.compile.method_steps import TrainedMethod, embedded_pictures, fitted_by_protocol
 from edgezsl.data.folder_set import folder_set
-from edgezsl.data.named_sets import feature_set_named
+from edgezsl.data.named_sets import feature_set_named, names_features
 from edgezsl.data.wordnet import WordNet
 from edgezsl.data.wordnet_graph import hypernymy, read_wordnet_graph
 from edgezsl.encoders.model import GRAPH_KINDS, IMAGE_ENCODER, KNOWLEDGE_GRAPH, Model
@@ -77,7 +77,8 @@ def train_on_graph(settings: MethodSettings, data: str, reference: Path | None) 
         ModelError: When the encoder cannot be used.
     """
     base, folder = Model.open(settings.encoder), Path(data)
-    given = None if folder.is_dir() else feature_set_named(data, reference)
+    pictures = folder.is_dir() and not names_features(data)
+    given = None if pictures else feature_set_named(data, reference)
     graph = yield from _named_graph(settings, base, reference)
     if given is None:
         found = yield from embedded_pictures(folder, base, settings.cache)

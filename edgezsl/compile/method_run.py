@@ -17,7 +17,7 @@ from edgezsl.compile.graph_run import train_on_graph
 from edgezsl.compile.method_model import method_facts, method_files
 from edgezsl.compile.method_steps import TrainedMethod, embedded_pictures, fitted_by_protocol
 from edgezsl.data.folder_set import folder_set
-from edgezsl.data.named_sets import feature_set_named
+from edgezsl.data.named_sets import feature_set_named, names_features
 from edgezsl.encoders.model import Model
 from edgezsl.encoders.text_side import text_side
 from edgezsl.errors import InputError, Place
@@ -56,7 +56,7 @@ def train_method(settings: MethodSettings, data: str, reference: Path | None) ->
     check_folds(
         method_named(settings.method).make(dict(settings.settings)), settings.method
     )  # before any work, as the place
-    if Path(data).is_dir():
+    if Path(data).is_dir() and not names_features(data):
         yield from train_on_folder(settings, Path(data))
     else:
         yield from train_on_features(settings, feature_set_named(data, reference))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
-from math import prod
+from math import isfinite, prod
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edgezsl.errors import InputError, shown
@@ -84,13 +84,15 @@ class MethodEntry:
             seed: Of methods that start from random numbers.
 
         Raises:
-            InputError: When the method has no such setting.
+            InputError: When the method has no such setting, or a value is of another kind or out of range.
         """
         if "seed" in settings:
             message, hint = f"{self.name} has no setting seed", "give it as --seed; edgezsl eval counts --seeds"
             raise InputError(
                 message, code="bad_setting", expected=f"settings such as {', '.join(self.spaces)}", hint=hint
             )
+        for name, value in settings.items():
+            self._check(name, value)
         fixed = self.fixed(size)
         seeds: Settings = {"seed": seed} if self.seeded else {}
         try:
@@ -100,6 +102,24 @@ class MethodEntry:
             message = f"{self.name} does not take {shown(', '.join(refused or settings))}"
             expected = f"settings such as {', '.join(self.spaces)}"
             raise InputError(message, code="bad_setting", expected=expected) from cause
+
+    def _check(self, name: str, value: Value) -> None:
+        """Check a value against those that a search or the size of a run would give; what neither knows is left to the method."""
+        space = self.spaces.get(name)
+        usual = space.grid()[0] if space is not None else self.fixed("full").get(name, self.fixed("quick").get(name))
+        if usual is None:
+            return
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(usual, bool | str):
+            fits, expected = type(value) is type(usual), "true or false" if isinstance(usual, bool) else "a word"
+        elif isinstance(usual, int):
+            fits, expected = isinstance(value, int) and number and value >= 1, "a whole number ≥ 1"
+        else:
+            positive = isinstance(space, LogRange)
+            fits = number and isfinite(value) and (value > 0 if positive else value >= 0)  # type: ignore[arg-type, operator]  # a number
+            expected = "a number > 0" if positive else "a number ≥ 0"
+        if not fits:
+            raise InputError(f"{name} of {self.name} is {shown(value)}", code="bad_setting", expected=expected)
 
     def _takes(self, settings: Settings) -> bool:
         try:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from edgezsl.data.benchmark_sets import tinyimagenet
-from edgezsl.data.named_sets import feature_set_named, splits_named
+from edgezsl.data.named_sets import feature_set_named, names_features, splits_named
 from edgezsl.errors import InputError
+from tests.data.test_xlsa17 import written
 
 
 def test_a_file_needs_no_folder(tmp_path):
@@ -60,3 +61,11 @@ def test_five_splits_of_tiny_imagenet_share_their_features():
     np.testing.assert_array_equal(splits[3].labels, alone.labels)
     np.testing.assert_array_equal(splits[3].features[::1000], alone.features[::1000])
     np.testing.assert_array_equal(splits[3].rows["test_unseen"], alone.rows["test_unseen"])
+
+
+def test_a_folder_of_the_authors_matlab_files_is_a_feature_set(tmp_path):
+    folder = written(tmp_path)
+    assert names_features(str(folder))
+    assert feature_set_named(str(folder), None).name == "sun"
+    (folder / "res101.mat").unlink()
+    assert not names_features(str(folder))

@@ -226,3 +226,26 @@ def test_a_seed_is_no_setting(name):
         method_named(name).make({"seed": 3})
     assert caught.value.code == "bad_setting"
     assert "--seed" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value", "expected"),
+    [
+        ("prototype-ridge", "penalty", -1.0, "a number > 0"),
+        ("eszsl", "gamma", "abc", "a number > 0"),
+        ("eszsl", "lambda_", float("nan"), "a number > 0"),
+        ("conse", "top", 0, "a whole number ≥ 1"),
+        ("conse", "centred", 1, "true or false"),
+        ("ale", "epochs", 0, "a whole number ≥ 1"),
+        ("dem", "epochs", 1.5, "a whole number ≥ 1"),
+        ("latem", "maps", True, "a whole number ≥ 1"),
+        ("robust-head", "steps", "60", "a whole number ≥ 1"),
+        ("robust-head", "dropout", -0.1, "a number ≥ 0"),
+    ],
+)
+def test_a_setting_of_another_kind_or_out_of_range_is_refused(name, setting, value, expected):
+    with pytest.raises(InputError) as caught:
+        method_named(name).make({setting: value})
+    assert caught.value.code == "bad_setting"
+    assert f"{setting} of {name}" in caught.value.message
+    assert caught.value.expected == expected
