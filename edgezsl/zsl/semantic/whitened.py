@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby, tee
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from edgezsl.zsl.method import Rows, ZeroShotMethod
+    from edgezsl.zsl.method import Rows
 
 
 @dataclass(slots=True, eq=False)
 class Whitened:
-    """A method behind a whitening of features within classes.
+    """Prototype-ridge behind a whitening of features within classes.
 
     `z = (C / c + shrinkage)^(-1/2) φ(x)`, C being the covariance of the rows of a class around its mean, over all seen classes, c the
     mean of its eigenvalues, and `φ(x) = sign(x) |x|^power` at length 1. Within-class covariance
@@ -34,13 +35,13 @@ class Whitened:
     2006; power normalisation: Perronnin, Sánchez and Mensink, "Improving the Fisher kernel for large-scale image classification", ECCV 2010.
 
     Attributes:
-        inner: The method; not yet fitted.
+        inner: The regression; not yet fitted.
         shrinkage: > 0: how much every direction counts beside what was measured.
         power: > 0: 1 leaves features as they are, 0.5 takes their roots.
         map_: `(F, F)`, symmetric.
     """
 
-    inner: ZeroShotMethod
+    inner: PrototypeRidge
     shrinkage: float = 10.0
     power: float = 1.0
     map_: Rows = field(init=False, repr=False)
@@ -58,19 +59,21 @@ class Whitened:
     def fit_each(
         methods: Iterable[Whitened], features: Rows, labels: NDArray[np.integer], semantics: Rows
     ) -> Iterator[Whitened]:
-        """Fit one after the other as `fit` does, and yield it; a covariance is taken apart once for each power."""
+        """Fit one after the other as `fit` does, and yield it; a whitening is computed once for all that share it."""
         known: dict[float, tuple[Rows, Rows]] = {}
-        last: tuple[tuple[float, float], Rows] | None = None
-        for method in methods:
-            if method.power not in known:
-                known[method.power] = _axes(_powered(features, method.power), labels)
-            values, directions = known[method.power]
-            method.map_ = (directions * (values + method.shrinkage) ** -0.5) @ directions.T
-            key = method.power, method.shrinkage
-            if last is None or last[0] != key:
-                last = key, method.whitened(features)
-            method.inner.fit(last[1], labels, semantics)
-            yield method
+        for (power, shrinkage), alike in groupby(methods, lambda one: (one.power, one.shrinkage)):
+            if power not in known:
+                known[power] = _axes(_powered(features, power), labels)
+            values, directions = known[power]
+            matrix = (directions * (values + shrinkage) ** -0.5) @ directions.T
+            inner, outer = tee(alike)
+            rows = _powered(features, power) @ matrix
+            fitted = PrototypeRidge.fit_each((one.inner for one in inner), rows, labels, semantics)
+            for _, method in zip(
+                fitted, outer, strict=False
+            ):  # the inner ones first: the next is asked for when the last was tried
+                method.map_ = matrix
+                yield method
 
     def whitened(self, features: Rows) -> Rows:
         """Return z `(N, F)` of `features (N, F)`."""
@@ -78,11 +81,11 @@ class Whitened:
         return result
 
     def embed(self, features: Rows) -> Rows:
-        """Return what the method makes of the whitened features `(N, D)`."""
+        """Return unit embeddings `(N, F)` of the whitened features."""
         return self.inner.embed(self.whitened(features))
 
     def prototypes(self, semantics: Rows) -> tuple[Rows, Rows]:
-        """Return those of the method, `(K, D)` and `(K,)`."""
+        """Return those of the regression `(K, F)` and `(K,)`."""
         return self.inner.prototypes(semantics)
 
 
