@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgezsl.zsl.accelerator import seeded_start
 from edgezsl.zsl.fusion import HeldScores, stacking_weights
 from edgezsl.zsl.semantic.linear import softmax
 
@@ -126,10 +127,10 @@ def stacking_network(held: HeldScores, *, width: int = 16, epochs: int = 200, se
         epochs: Steps of Adam, each over all rows.
         seed: Of the start.
     """
-    torch.manual_seed(seed)
     inputs, targets = _pairs(held.scores), torch.from_numpy(held.targets)
     shares = torch.from_numpy(held.shares().astype(np.float32))
-    network = nn.Sequential(nn.Linear(inputs.shape[2], width), nn.Tanh(), nn.Linear(width, 1))
+    with seeded_start(seed):
+        network = nn.Sequential(nn.Linear(inputs.shape[2], width), nn.Tanh(), nn.Linear(width, 1))
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2, weight_decay=1e-2)
     for _ in range(epochs):
         optimizer.zero_grad(set_to_none=True)

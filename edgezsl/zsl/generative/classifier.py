@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from edgezsl.zsl.accelerator import seeded_start
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -33,9 +35,8 @@ def fitted_classifier(
         learning_rate: Of Adam, falling to 0 by half a cosine.
         random: Of the order of rows.
     """
-    with torch.random.fork_rng(devices=[]):  # torch draws a start, which is not wanted, from the caller's stream
+    with seeded_start(0, images.device):  # it is not kept
         layer = nn.Linear(images.shape[1], len(weights))
-    layer.to(images.device)
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     optimizer = torch.optim.Adam(layer.parameters(), learning_rate)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from edgezsl.zsl.accelerator import accelerator
+from edgezsl.zsl.accelerator import accelerator, seeded_start
 from edgezsl.zsl.generative.conditioning import Centring, Description, as_rows, as_tensor
 
 if TYPE_CHECKING:
@@ -161,9 +161,7 @@ def trained(
     sizes = Sizes(images.shape[1], description.width, len(classes))
     device = accelerator()
     random = torch.Generator(device).manual_seed(schedule.seed)
-    forked = [] if device.index is None else [device.index]
-    with torch.random.fork_rng(devices=forked), device:  # layers start from torch's own stream, which is the caller's
-        torch.manual_seed(schedule.seed)
+    with seeded_start(schedule.seed, device):
         model = recipe(sizes, schedule, random)
     train(model, (images.to(device), conditions.to(device), torch.from_numpy(rows).to(device)), schedule, random)
     embedder, generator = model.embedder.cpu(), model.generator.cpu()

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from edgezsl.zsl.accelerator import accelerator
+from edgezsl.zsl.accelerator import accelerator, seeded_start
 from edgezsl.zsl.kernel import unit
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ class Dem:
 
     def fit(self, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> Dem:
         """Learn from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`."""
-        torch.manual_seed(self.schedule.seed)
         width, scale = self.schedule.width, math.sqrt(features.shape[1])
-        last = nn.Linear(width, features.shape[1])
-        nn.init.constant_(last.bias, 1 / scale)  # else a rectifier that starts at nothing stays there
-        network = nn.Sequential(nn.Linear(semantics.shape[1], width), nn.ReLU(), last, nn.ReLU())
+        with seeded_start(self.schedule.seed):
+            last = nn.Linear(width, features.shape[1])
+            nn.init.constant_(last.bias, 1 / scale)  # else a rectifier that starts at nothing stays there
+            network = nn.Sequential(nn.Linear(semantics.shape[1], width), nn.ReLU(), last, nn.ReLU())
 
         def loss(predicted: Tensor, images: Tensor, targets: Tensor) -> Tensor:
             return (images - predicted[targets]).square().sum(1).mean()
@@ -107,21 +107,21 @@ class ClassNormalized:
 
     def fit(self, features: Rows, labels: NDArray[np.integer], semantics: Rows) -> ClassNormalized:
         """Learn from `features (N, F)` with `labels (N,)`, each a row of `semantics (C, A)`."""
-        torch.manual_seed(self.schedule.seed)
         width, out = self.schedule.width, features.shape[1]
-        last = nn.Linear(width, out)
-        reach = math.sqrt(3 / (width * out))  # of a uniform distribution whose variance is 1 / (width · out)
-        nn.init.uniform_(last.weight, -reach, reach)
-        network = nn.Sequential(
-            nn.Linear(semantics.shape[1], width),
-            nn.ReLU(),
-            nn.Linear(width, width),
-            nn.BatchNorm1d(width, affine=False, momentum=None),
-            nn.ReLU(),
-            nn.BatchNorm1d(width, affine=False, momentum=None),
-            last,
-            nn.ReLU(),  # as the features of a network that ends in one
-        )
+        with seeded_start(self.schedule.seed):
+            last = nn.Linear(width, out)
+            reach = math.sqrt(3 / (width * out))  # of a uniform distribution whose variance is 1 / (width · out)
+            nn.init.uniform_(last.weight, -reach, reach)
+            network = nn.Sequential(
+                nn.Linear(semantics.shape[1], width),
+                nn.ReLU(),
+                nn.Linear(width, width),
+                nn.BatchNorm1d(width, affine=False, momentum=None),
+                nn.ReLU(),
+                nn.BatchNorm1d(width, affine=False, momentum=None),
+                last,
+                nn.ReLU(),  # as the features of a network that ends in one
+            )
 
         def loss(predicted: Tensor, images: Tensor, targets: Tensor) -> Tensor:
             cosines = functional.normalize(images, dim=1) @ functional.normalize(predicted, dim=1).T
