@@ -16,11 +16,10 @@ from edgezsl.evaluate.evaluation import Evaluation, HardQuestions, SeenUnseen
 from edgezsl.evaluate.progress import Progress
 from edgezsl.evaluate.questions import Hubness, Nearness, SemanticGap, measured_growth
 from edgezsl.evaluate.recognition_figures import RecognitionFigures
-from edgezsl.evaluate.seen_unseen import SeenUnseenCurve
 from edgezsl.evaluate.temperature import TemperatureFit, fitted_temperature
 from edgezsl.evaluate.thresholds import FALSE_ACCEPTS, Rejection, threshold_of_false_accepts
 from edgezsl.zsl.method import accuracy, class_means, class_scores
-from edgezsl.zsl.selection import Chosen, fit_chosen, judge
+from edgezsl.zsl.selection import Chosen, fit_chosen, judge, score_spread, seen_unseen_curve
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -123,7 +122,7 @@ def fitted_logit_scale(held: Method, method: Method, data: FeatureSet) -> float 
     if np.ptp(known.scores, axis=1).max() <= _NO_DIFFERENCE * known.sigma:
         return None
     all_right = bool((known.scores.argmax(axis=1) == known.labels).all())
-    sigma = _spread(method, data, "trainval")
+    sigma = score_spread(method, data, "trainval")
     return 1 / (_validation_temperature(known, doubt=1 / (len(known.labels) + 2) if all_right else 0.0) * sigma)
 
 
@@ -150,7 +149,7 @@ class _Scored:
             class_scores(method, features, data.semantics[classes]),
             np.searchsorted(classes, labels),
             tuple(data.class_names[one] for one in classes),
-            _spread(method, data, fitted),
+            score_spread(method, data, fitted),
         )
 
     def best_of_half(self) -> tuple[Rows, Rows, tuple[str, ...]]:
@@ -209,12 +208,7 @@ def _runs(judgements: Sequence[Judgement]) -> dict[str, list[float]]:
 def _seen_unseen(chosen: Chosen, data: FeatureSet, found: Judgement) -> SeenUnseen | None:
     if found.penalty is None:
         return None
-    classes = np.union1d(data.classes("trainval"), data.classes("test_unseen"))
-    rows = np.concatenate([data.rows["test_seen"], data.rows["test_unseen"]])
-    scores = class_scores(chosen.method, data.features[rows], data.semantics[classes])
-    seen = ~np.isin(classes, data.classes("test_unseen"))
-    curve = SeenUnseenCurve.of(scores, np.searchsorted(classes, data.labels[rows]), seen)
-    return SeenUnseen(curve, found.penalty, chosen.gamma)
+    return SeenUnseen(seen_unseen_curve(chosen.method, data), found.penalty, chosen.gamma)
 
 
 def _rejection(known: _Scored, unseen: _Scored) -> Rejection | None:
@@ -238,11 +232,6 @@ def _temperature(known: _Scored, unseen: _Scored) -> TemperatureFit | None:
 def _validation_temperature(known: _Scored, *, doubt: float = 0.0) -> float:
     """Return the temperature of validation classes, in units of σ."""
     return fitted_temperature(known.scores / known.sigma, known.labels, doubt=doubt)
-
-
-def _spread(method: Method, data: FeatureSet, fitted: str) -> float:
-    """Return σ: of a method's scores over the rows and classes of the part that it was fitted on."""
-    return float(class_scores(method, data.of(fitted)[0], data.semantics[data.classes(fitted)]).std())
 
 
 def _questions(data: FeatureSet, unseen: _Scored, growth: tuple[GrowthPoint, ...]) -> HardQuestions:

@@ -280,8 +280,21 @@ def penalty_in_scores(method: Method, data: FeatureSet, gamma: float) -> float:
         data: The feature set.
         gamma: In units of σ.
     """
-    scores = class_scores(method, data.of("trainval")[0], data.semantics[data.classes("trainval")])
-    return gamma * float(scores.std())
+    return gamma * score_spread(method, data, "trainval")
+
+
+def score_spread(method: Method, data: FeatureSet, part: str) -> float:
+    """Return σ: the standard deviation of a method's scores over the rows and classes of the part that it was fitted on."""
+    return float(class_scores(method, data.of(part)[0], data.semantics[data.classes(part)]).std())
+
+
+def seen_unseen_curve(method: Method, data: FeatureSet) -> SeenUnseenCurve:
+    """Return what rows that are judged say of seen against unseen classes, for a method fitted on the rows of `trainval`."""
+    classes = np.union1d(data.classes("trainval"), data.classes("test_unseen"))
+    rows = np.concatenate([data.rows["test_seen"], data.rows["test_unseen"]])
+    scores = class_scores(method, data.features[rows], data.semantics[classes])
+    seen = ~np.isin(classes, data.classes("test_unseen"))
+    return SeenUnseenCurve.of(scores, np.searchsorted(classes, data.labels[rows]), seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,15 +336,12 @@ def judge(method: Method, data: FeatureSet, *, gamma: float | None = None) -> Ju
     found = Judgement(accuracy(method, unseen_features, unseen_labels, data.semantics))
     if not len(data.rows["test_seen"]):
         return found
-    classes = np.union1d(data.classes("trainval"), data.classes("test_unseen"))
-    rows = np.concatenate([data.rows["test_seen"], data.rows["test_unseen"]])
-    features, labels = data.features[rows], data.labels[rows]
-    seen = ~np.isin(classes, data.classes("test_unseen"))
-    scores = class_scores(method, features, data.semantics[classes])
-    curve = SeenUnseenCurve.of(scores, np.searchsorted(classes, labels), seen)
+    curve = seen_unseen_curve(method, data)
     u, s, h = curve.at(0.0)
     found = replace(found, u=u, s=s, h=h, h_oracle=curve.best()[1], ausuc=curve.area())
     if gamma is None:
         return found
+    classes = np.union1d(data.classes("trainval"), data.classes("test_unseen"))
+    seen = ~np.isin(classes, data.classes("test_unseen"))
     sigma = float(class_scores(method, data.of("trainval")[0], data.semantics[classes])[:, seen].std())
     return replace(found, gamma=gamma, penalty=gamma * sigma, h_calibrated=curve.at(gamma * sigma)[2])
