@@ -4,7 +4,7 @@
 
 Settings and the seen penalty are chosen on validation classes, test classes are looked at once. `--full`: sizes of the papers, three
 seeds. `--quick`: one seed; methods with a closed form lose nothing, all others have reduced widths and epochs, few of their settings
-are chosen, and they see at most 40 images of a class and one split. Rows that FILE holds already are kept, so that a run that was cut
+are chosen, and they see at most 100 images of a class and one split. Rows that FILE holds already are kept, so that a run that was cut
 off goes on. What is asked of the figures is printed below them: who is judged is who validation likes best, and the best on what is
 judged stands beside it as an oracle.
 """
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 Run: TypeAlias = "dict[str, float | None]"
 SPLITS = 5  # of Tiny-ImageNet's classes
-QUICK_IMAGES = 40  # of a class, that a method without a closed form sees
+QUICK_IMAGES = 100  # of a class, that a method without a closed form sees
 KEPT = 6  # generators, so that both ends of a paper come from one training
 SEEDS = {"quick": (0,), "full": (0, 1, 2)}
 COLUMNS = {"val_t1": "val T1", "t1": "T1", "h": "H", "h_calibrated": "H γ", "h_oracle": "H oracle", "ausuc": "AUSUC"}
