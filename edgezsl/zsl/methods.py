@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from edgezsl.errors import InputError, shown
 from edgezsl.zsl.generative.named import final_classifier, mean_prototypes
 from edgezsl.zsl.knowledge.node_classifier import GRAPH_METHODS
+from edgezsl.zsl.meta.described import DescribedProtoNet
 from edgezsl.zsl.robustness.head import robust_head
 from edgezsl.zsl.semantic.bilinear import Bilinear
 from edgezsl.zsl.semantic.class_networks import ClassNetworkSchedule, ClassNormalized, Dem
@@ -243,6 +244,15 @@ _ENTRIES = (
         {"learning_rate": _RATES, "scale": Choices((3.0, 5.0)), "decay": Choices((1e-4, 1e-2))},
         quick={"width": 512, "epochs": 20, "scale": 3.0, "decay": 1e-2},
         full={"width": 2048, "epochs": 50},
+        seeded=True,
+    ),
+    MethodEntry(
+        "protonet",
+        "few-shot",
+        DescribedProtoNet,
+        {"learning_rate": _RATES, "decay": Choices((1e-5, 1e-2))},
+        quick={"dim": 256, "episodes": 300, "decay": 1e-5},
+        full={"episodes": 2000},
         seeded=True,
     ),
     *_generative(

@@ -15,6 +15,7 @@ from edgezsl.errors import ModelError
 from edgezsl.zsl.fusion import WeightedFusion
 from edgezsl.zsl.generative.ends import MeanPrototypes
 from edgezsl.zsl.knowledge.graph_method import GraphMethod, NodeRows
+from edgezsl.zsl.meta.described import DescribedProtoNet
 from edgezsl.zsl.robustness.head import RobustHead
 from edgezsl.zsl.semantic.bilinear import Bilinear
 from edgezsl.zsl.semantic.class_networks import ClassNormalized, Dem
@@ -115,6 +116,12 @@ def _(method: Bilinear) -> Sides:
 @sides_of.register
 def _(method: Dem) -> Sides:
     return Sides(Unit(), nn.Sequential(Unit(), method.network_, Nearest()), "dot", biased=True)
+
+
+@sides_of.register
+def _(method: DescribedProtoNet) -> Sides:
+    image = nn.Sequential(Unit(), Product(method.image_map_))
+    return Sides(image, nn.Sequential(Unit(), Product(method.class_map_), Unit(), Nearest()), "dot", biased=True)
 
 
 @sides_of.register
