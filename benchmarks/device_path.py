@@ -190,7 +190,7 @@ def check_method(report: Report, name: str, method: Method, paths: Paths) -> Non
     sides = sides_of(method)
     files = method_files(base, sides, width=data.semantics.shape[1], words=False)
     chosen = Chosen(method, {}, 0.0, SeenPenalty(0.0, 0.0, 0.0), 0.0)
-    facts = method_facts(base, data, chosen, sides=sides, method=name, files=files, seed=0)
+    facts = method_facts(base, data, chosen, sides=sides, method=name, files=files, fixed={"seed": 0})
     bundle = exported(Model.write(folder / name, facts, files), folder / f"{name}-bundle")
     unseen = data.classes("test_unseen")
     described = unit(data.semantics.astype(np.float64))
