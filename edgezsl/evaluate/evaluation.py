@@ -57,22 +57,22 @@ class HardQuestions:
         hubness: Of the classes.
         growth: Accuracy against the number of seen classes, and of images of each.
         nearness: Accuracy against the similarity to the nearest seen class.
+        shots: Accuracy against the number of examples of each unseen class beside its description, where the method takes any.
     """
 
     gap: SemanticGap
     hubness: Hubness
     growth: tuple[GrowthPoint, ...]
     nearness: Nearness
+    shots: tuple[GrowthPoint, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the measures as an object."""
         return {
             "semantic_gap": self.gap.to_json(),
             "hubness": self.hubness.to_json(),
-            "growth": [
-                {"kind": one.kind, "count": one.count, "draw": one.draw, "accuracy": round(one.accuracy, 6)}
-                for one in self.growth
-            ],
+            "growth": [one.to_json() for one in self.growth],
+            "shots": [one.to_json() for one in self.shots],
             "nearest_seen": self.nearness.to_json(),
         }
 

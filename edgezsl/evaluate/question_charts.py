@@ -78,8 +78,21 @@ def growth_chart(points: Sequence[GrowthPoint]) -> str:
     words = {"classes": "seen classes", "images": "images of each seen class"}
     for axes, (kind, label) in zip(both, words.items(), strict=True):
         _growth(axes, [one for one in points if one.kind == kind])
+        axes.set_xscale("log")
         axes.set(xlabel=f"{label} (logarithmic)", ylabel="T1 on unseen classes, %")
     return svg(figure, "growth")
+
+
+def shots_chart(points: Sequence[GrowthPoint]) -> str:
+    """Return accuracy against the number of examples of each unseen class.
+
+    Raises:
+        MissingExtraError: When matplotlib is not installed.
+    """
+    figure, (axes,) = chart(2 * _HALF, 3.0)
+    _growth(axes, points)
+    axes.set(xlabel="examples of each unseen class, beside its description", ylabel="T1 on unseen classes, %")
+    return svg(figure, "shots")
 
 
 def _growth(axes: Any, points: Sequence[GrowthPoint]) -> None:
@@ -89,7 +102,6 @@ def _growth(axes: Any, points: Sequence[GrowthPoint]) -> None:
     axes.scatter(
         [one.count for one in points], [100 * one.accuracy for one in points], s=20, color=BLUE, alpha=0.45, linewidth=0
     )
-    axes.set_xscale("log")
     axes.set_xticks(counts, [str(count) for count in counts])
     axes.minorticks_off()
     axes.set_ylim(bottom=0)

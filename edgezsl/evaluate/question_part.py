@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgezsl.evaluate.question_charts import gap_chart, growth_chart, hubness_chart, nearness_chart
+from edgezsl.evaluate.question_charts import gap_chart, growth_chart, hubness_chart, nearness_chart, shots_chart
 
 if TYPE_CHECKING:
     from edgezsl.evaluate.evaluation import HardQuestions
@@ -26,7 +26,7 @@ def question_part(found: HardQuestions) -> str:
     return (
         "<h2>The hard questions</h2>\n"
         f'<div class="pair">{_gap(found.gap)}{_hubness(found.hubness)}</div>\n'
-        f"{_growth(found.growth)}\n{_nearness(found.nearness)}"
+        f"{_growth(found.growth)}\n{_shots(found.shots)}\n{_nearness(found.nearness)}"
     )
 
 
@@ -66,6 +66,19 @@ def _growth(points: tuple[GrowthPoint, ...]) -> str:
         "<h3>Do more seen classes help, or more images of each?</h3>\n<p>Fitted again on a part of the seen classes, and on a "
         f"part of each class's images, with the same settings. Of classes {said['classes']}; of images of each {said['images']}."
         f' Every dot is one random choice.</p>\n<div class="wide">{growth_chart(points)}</div>'
+    )
+
+
+def _shots(points: tuple[GrowthPoint, ...]) -> str:
+    if not points:
+        return ""
+    counts = sorted({one.count for one in points})
+    reached = {count: 100 * float(np.mean([one.accuracy for one in points if one.count == count])) for count in counts}
+    said = ", ".join(f"{count}: {value:.1f}%" for count, value in reached.items())
+    return (
+        "<h3>What is an example worth beside the description?</h3>\n<p>Pictures of unseen classes are drawn, and others are judged, the "
+        f"same ones for every number of examples. {said}. Every dot is one random choice.</p>\n"
+        f'<div class="wide">{shots_chart(points)}</div>'
     )
 
 

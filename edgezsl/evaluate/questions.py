@@ -137,19 +137,23 @@ def skewness(values: NDArray[np.integer]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class GrowthPoint:
-    """What a method reaches that was fitted on a part of the rows.
+    """What a method reaches with a part of the rows.
 
     Attributes:
-        kind: Whether classes were left out, or images of each class.
-        count: Of seen classes, or of images of each.
+        kind: Whether it was fitted on fewer classes, or on fewer images of each, or shown examples of unseen classes.
+        count: Of seen classes, of images of each, or of examples of each unseen class.
         draw: Which random choice of them.
         accuracy: On unseen classes, in [0, 1].
     """
 
-    kind: Literal["classes", "images"]
+    kind: Literal["classes", "images", "examples"]
     count: int
     draw: int
     accuracy: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as an object."""
+        return {"kind": self.kind, "count": self.count, "draw": self.draw, "accuracy": round(self.accuracy, 6)}
 
 
 def measured_growth(

@@ -14,12 +14,13 @@ import numpy as np
 from edgezsl.errors import InputError, Place
 from edgezsl.evaluate.evaluation import Evaluation, HardQuestions, SeenUnseen
 from edgezsl.evaluate.progress import Progress
-from edgezsl.evaluate.questions import Hubness, Nearness, SemanticGap, measured_growth
+from edgezsl.evaluate.questions import GrowthPoint, Hubness, Nearness, SemanticGap, measured_growth
 from edgezsl.evaluate.recognition_figures import RecognitionFigures
 from edgezsl.evaluate.temperature import TemperatureFit, fitted_temperature
 from edgezsl.evaluate.thresholds import FALSE_ACCEPTS, Rejection, threshold_of_false_accepts
-from edgezsl.zsl.method import accuracy, class_means, class_scores
+from edgezsl.zsl.method import ZeroShotMethod, accuracy, class_means, class_scores
 from edgezsl.zsl.selection import Chosen, fit_chosen, judge, score_spread, seen_unseen_curve
+from edgezsl.zsl.shots import SHOTS, chosen_kappa, shot_accuracies
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgezsl.data.feature_set import FeatureSet
-    from edgezsl.evaluate.questions import GrowthPoint
     from edgezsl.zsl.method import Method, Rows
     from edgezsl.zsl.methods import MethodEntry, Size
     from edgezsl.zsl.selection import Judgement
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SHARES = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the seen classes that growth is measured with
 IMAGES = (1, 2, 5, 10, 20)  # of each class, and then all
+SHOT_DRAWS = 10  # of examples
 DRAWS = 3  # of methods that are fitted in a moment; of others one
 HUBS_IN = 5  # the best so many classes
 _LEFT_OUT_SEED = 0
@@ -99,7 +100,7 @@ def evaluate_method(
         seen_unseen=_seen_unseen(first, data, judgements[0]),
         rejection=_rejection(known, unseen),
         temperature=_temperature(known, unseen),
-        questions=_questions(data, unseen, growth) if questions else None,
+        questions=_questions(data, unseen, growth, _shots(held, first.method, data)) if questions else None,
     )
 
 
@@ -234,7 +235,37 @@ def _validation_temperature(known: _Scored, *, doubt: float = 0.0) -> float:
     return fitted_temperature(known.scores / known.sigma, known.labels, doubt=doubt)
 
 
-def _questions(data: FeatureSet, unseen: _Scored, growth: tuple[GrowthPoint, ...]) -> HardQuestions:
+def _shots(held: Method, method: Method, data: FeatureSet) -> tuple[GrowthPoint, ...]:
+    """Return what examples of unseen classes add to their descriptions; nothing for methods whose scores are no cosines.
+
+    Args:
+        held: Fitted on the rows of `train`: it chooses how much a description counts.
+        method: The same, fitted on those of `trainval`.
+        data: The feature set.
+    """
+    fewest = {part: np.unique(data.of(part)[1], return_counts=True)[1].min() for part in ("val", "test_unseen")}
+    if getattr(held, "retrains", False):
+        return ()
+    if min(fewest.values()) < 2 or not (isinstance(held, ZeroShotMethod) and isinstance(method, ZeroShotMethod)):  # noqa: PLR2004  # an example, and one to judge
+        return ()
+    try:
+        kappa = chosen_kappa(held, data, seeds=range(SHOT_DRAWS))
+    except InputError as fault:
+        if fault.code == "no_cosine":
+            return ()
+        raise
+    shots = [count for count in SHOTS if count < fewest["test_unseen"]]
+    reached = shot_accuracies(method, data, part="test_unseen", kappas=(kappa,), seeds=range(SHOT_DRAWS), shots=shots)
+    return tuple(
+        GrowthPoint("examples", count, draw, float(reached[draw, place, 0]))
+        for place, count in enumerate(shots)
+        for draw in range(SHOT_DRAWS)
+    )
+
+
+def _questions(
+    data: FeatureSet, unseen: _Scored, growth: tuple[GrowthPoint, ...], shots: tuple[GrowthPoint, ...]
+) -> HardQuestions:
     seen, judged = data.classes("trainval"), data.classes("test_unseen")
     with_rows, means = class_means(data.features, data.labels)
     classes = np.concatenate([seen, judged])
@@ -249,6 +280,7 @@ def _questions(data: FeatureSet, unseen: _Scored, growth: tuple[GrowthPoint, ...
             np.arange(len(classes)) < len(seen),
             right,
         ),
+        shots,
     )
 
 

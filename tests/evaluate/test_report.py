@@ -58,6 +58,9 @@ def evaluation(classes=8):
             Hubness.of(scores, names, k=3),
             tuple(GrowthPoint(kind, count, 0, count / 20) for kind in ("classes", "images") for count in (2, 4, 8)),
             Nearness.of(names, semantics, seen, figures.per_class[~seen]),
+            tuple(
+                GrowthPoint("examples", count, draw, (3 + count + draw) / 20) for count in (0, 1, 5) for draw in (0, 1)
+            ),
         ),
         robustness=Robustness(
             {"noise": tuple(share_interval(right, 20) for right in (20, 18, 15, 11, 6, 2))},
@@ -162,4 +165,11 @@ def test_the_object_is_json_and_says_what_was_not_measured(found):
     assert read["seeds"]["T1"]["value"] == 52.0
     assert read["seen_unseen"]["oracle"]["h"] >= read["seen_unseen"]["chosen"]["h"]
     assert read["questions"]["growth"][0] == {"kind": "classes", "count": 2, "draw": 0, "accuracy": 0.1}
+    assert read["questions"]["shots"][-1] == {"kind": "examples", "count": 5, "draw": 1, "accuracy": 0.45}
     assert bare(found).to_json()["temperature"] is None
+
+
+def test_the_report_says_what_examples_are_worth_where_that_was_measured(found):
+    assert "0: 17.5%, 1: 22.5%, 5: 42.5%" in evaluation_page(found)
+    without = replace(found, questions=replace(found.questions, shots=()))
+    assert "examples of each unseen class" not in evaluation_page(without)

@@ -12,7 +12,7 @@ from edgezsl.zsl.method import accuracy, class_scores
 from edgezsl.zsl.methods import method_named
 from edgezsl.zsl.selection import Chosen, fit_chosen, judge
 from edgezsl.zsl.semantic.ridge import PrototypeRidge
-from tests.zsl.worlds import feature_set
+from tests.zsl.worlds import feature_set, small
 
 
 def evaluated(name="prototype-ridge", data=None, **options):
@@ -103,6 +103,23 @@ def test_the_hard_questions_are_asked_and_all_classes_and_images_give_the_figure
     assert found.questions.gap.correlation.low > 0
     assert set(found.questions.nearness.nearest) <= set(data.class_names[:14])
     assert steps[-1].step == "fitting a temperature and a threshold"
+
+
+def test_examples_of_unseen_classes_beside_their_descriptions_help_and_none_is_the_figure_on_the_same_rows():
+    data = feature_set(noise=1.0)
+    shots = evaluated(data=data)[0].questions.shots
+    assert {one.kind for one in shots} == {"examples"}
+    reached = {count: np.mean([one.accuracy for one in shots if one.count == count]) for count in (0, 1, 2)}
+    assert reached[2] > reached[0] + 0.02
+    assert {one.count for one in shots} == {0, 1, 2}, "as many as leave a row of each class to be judged"
+    assert len({one.accuracy for one in shots if one.count == 1}) > 1
+
+
+@pytest.mark.parametrize("name", ["eszsl", "latem"])
+def test_a_method_whose_scores_are_no_cosines_is_shown_no_examples(name):
+    found, _ = evaluated(name, settings=small(name))
+    assert found.questions.shots == ()
+    assert found.questions.growth
 
 
 def test_every_seed_is_a_run_with_the_settings_of_the_first():
