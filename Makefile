@@ -10,7 +10,7 @@ DEMO_BIN := .venv-demo/bin
 DEMO_READY := .venv-demo/.ready
 OLD_READY := .venv-old/.ready
 
-.PHONY: install demo test gpu-test check-export fuzz check bench builtin reference data-test wheel clean
+.PHONY: install demo test gpu-test check-tensorrt check-export fuzz check bench builtin reference data-test wheel clean
 
 install: $(READY)
 
@@ -32,11 +32,15 @@ $(DEMO_READY): pyproject.toml
 	touch $@
 
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not data and not fuzz and not export and not gpu'
+	$(BIN)/python -m pytest -m 'not data and not fuzz and not export and not gpu and not tensorrt'
 
 # What is trained on a GPU, where PyTorch sees one.
 gpu-test: $(READY)
 	$(BIN)/python -m pytest -m gpu
+
+# What our source uses of TensorRT and CUDA exists in each version it is for: the real bindings, fetched into build/tensorrt; no GPU.
+check-tensorrt: $(READY)
+	$(BIN)/python -m pytest -m tensorrt
 
 # Whole models with random weights through import and export, and each file in the last ONNX Runtime for Python 3.10.
 check-export: $(READY) $(OLD_READY)

@@ -25,6 +25,7 @@ from edgezsl.cli import (
     search,
     train,
 )
+from edgezsl.cli import compile as compile_command
 from edgezsl.errors import EdgezslError
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app.command("run")(run.run)
 app.command("demo")(demo.demo)
 app.command("import")(import_model.import_model)
 app.command("export")(export.export)
+app.command("compile")(compile_command.compile_plans)
 app.command("train")(train.train)
 app.command("search")(search.search)
 app.command("eval")(evaluate.evaluate)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from edgezsl.contract import CHANNELS
-from edgezsl.errors import EdgezslError, EngineError, InputError, Place, missing_extra
+from edgezsl.errors import EdgezslError, EngineError, InputError, MissingExtraError, Place, missing_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     from edgezsl.device import DeviceProfile
     from edgezsl.manifest import Batch
 
-EngineName = Literal["onnx", "openvino"]
-ENGINES: tuple[EngineName, ...] = ("onnx", "openvino")
-_PACKAGES = {"onnx": ("onnxruntime", "runtime"), "openvino": ("openvino", "openvino")}
+EngineName = Literal["onnx", "openvino", "tensorrt"]
+ENGINES: tuple[EngineName, ...] = ("onnx", "openvino", "tensorrt")
+_PACKAGES = {
+    "onnx": ("onnxruntime", "runtime"),
+    "openvino": ("openvino", "openvino"),
+    "tensorrt": ("tensorrt", "tensorrt"),
+}
 # OpenVINO took longer for a vision transformer whose ranges are found frame by frame than for it in full precision.
 _SERVED_BY: Mapping[str, tuple[EngineName, ...]] = {"int8_dynamic": ("onnx",)}
 
@@ -235,7 +239,7 @@ def open_engine(
         hint = f"take --engine {served}, or another --precision of the bundle"
         message = f"an {wanted} encoder is not for the engine {name}"
         raise InputError(message, code="unfit_engine", expected=served, hint=hint)
-    engine = _loaded(bundle, name, wanted, threads)
+    engine = _loaded(bundle, name, precision, threads)
     try:
         return _proved(engine, bundle)
     except EngineError as fault:
@@ -273,16 +277,18 @@ def open_first_engine(
         choice = choose_engine(requested, profile.engines, left, profile.name, precision=wanted)
         try:
             engine = open_engine(bundle, choice.name, threads=threads, precision=precision)
-        except EngineError as fault:
+        except (EngineError, MissingExtraError) as fault:  # the latter: TensorRT without what it needs beside it
             left = tuple(name for name in left if name != choice.name)
             if requested != "auto" or not set(left) & set(serving_engines(wanted)):
                 raise
-            refusals.append(f"{choice.name} was not taken: {fault.message}")
+            advice = f"; {fault.hint}" if fault.hint else ""
+            refusals.append(f"{choice.name} was not taken: {fault.message}{advice}")
         else:
             return engine, "; ".join([*refusals, choice.reason])
 
 
-def _loaded(bundle: Bundle, name: EngineName, encoder: str, threads: int | None) -> Engine:
+def _loaded(bundle: Bundle, name: EngineName, asked: str | None, threads: int | None) -> Engine:
+    encoder = asked or bundle.manifest.precision
     match name:
         case "onnx":
             from edgezsl.runtime.onnx_engine import OnnxEngine
@@ -292,6 +298,10 @@ def _loaded(bundle: Bundle, name: EngineName, encoder: str, threads: int | None)
             from edgezsl.runtime.openvino_engine import OpenVinoEngine
 
             return OpenVinoEngine.open(bundle, encoder, threads=threads)
+        case "tensorrt":
+            from edgezsl.runtime.plan_engine import open_plan
+
+            return open_plan(bundle, precision=asked)
 
 
 def _proved(engine: Engine, bundle: Bundle) -> Engine:

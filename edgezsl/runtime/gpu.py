@@ -1,0 +1,68 @@
+"""What a TensorRT plan is bound to on this machine: its GPU, its driver, and the release of Jetson Linux."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgezsl.device import detect_profile
+from edgezsl.errors import EngineError, ProfileError
+from edgezsl.runtime.cuda import load_cudart
+from edgezsl.runtime.plan_record import Machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FIRST = 0  # the GPU that every engine runs on
+_MIB = 1 << 20
+
+
+def this_machine(tensorrt: str, *, root: Path | None = None) -> Machine:
+    """Return what a plan that is built or run here is bound to.
+
+    Args:
+        tensorrt: The version of the TensorRT that is installed, in full.
+        root: Where `etc` lies; None: `/`.
+
+    Raises:
+        MissingExtraError: When `cuda-bindings` is not installed.
+        EngineError: When there is no GPU, its driver is too old, or CUDA does not say what it is.
+    """
+    cudart = load_cudart()
+    properties = _told(cudart, cudart.cudaGetDeviceProperties(_FIRST))
+    driver = int(_told(cudart, cudart.cudaDriverGetVersion()))
+    name = properties.name
+    return Machine(
+        tensorrt=tensorrt,
+        gpu=name.decode("utf-8", "replace").rstrip("\0") if isinstance(name, bytes) else str(name),
+        compute_capability=f"{properties.major}.{properties.minor}",
+        sm_count=int(properties.multiProcessorCount),
+        cuda_driver=f"{driver // 1000}.{driver % 1000 // 10}",
+        l4t=_l4t(root),
+    )
+
+
+def free_memory_mib() -> int:
+    """Return how much memory of the GPU is free, in MiB; a Jetson's is the board's.
+
+    Raises:
+        MissingExtraError: When `cuda-bindings` is not installed.
+        EngineError: When there is no GPU, its driver is too old, or CUDA does not say.
+    """
+    cudart = load_cudart()
+    status, free, _ = cudart.cudaMemGetInfo()
+    return int(_told(cudart, (status, free))) // _MIB
+
+
+def _told(cudart: Any, answer: tuple[Any, Any]) -> Any:
+    status, value = answer
+    if status != cudart.cudaError_t.cudaSuccess:
+        raise EngineError(f"CUDA does not say what GPU this is ({status.name})", code="cuda_failed")
+    return value
+
+
+def _l4t(root: Path | None) -> str:
+    try:
+        detection = detect_profile() if root is None else detect_profile(root)
+    except ProfileError:  # a kind of machine without a profile is no Jetson
+        return ""
+    return detection.l4t or ""
