@@ -7,19 +7,20 @@ labels, how often it is right. A broken bound is a broken export.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgezsl.compile.figures import agreement_figures, class_figures, cosines
+from edgezsl.compile.latency import latency
 from edgezsl.compile.parity_report import EngineParity, ParityReport
 from edgezsl.compile.worst import Gallery
+from edgezsl.contract import CHANNELS
 from edgezsl.errors import EdgezslError
 from edgezsl.evaluate.progress import Progress
 from edgezsl.preprocess import Preprocessor
-from edgezsl.runtime.engine import ENGINES, installed_engines, open_engine, serving_engines
+from edgezsl.runtime.engine import GRAPH_ENGINES, installed_engines, open_engine, serving_engines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
@@ -112,7 +113,7 @@ def measure_parity(
     Raises:
         EngineError: When the model itself does not run.
     """
-    chosen = installed_engines() if installed is None else installed
+    chosen = installed_engines(GRAPH_ENGINES) if installed is None else installed
     subjects = {precision: _subject(bundle, precision, chosen, reference) for precision, bundle in bundles.items()}
     contract = next(iter(bundles.values())).manifest.contract
     try:
@@ -124,7 +125,7 @@ def measure_parity(
         own = _latency(reference.engine, reference.contract)
     finally:
         _close(subjects.values())
-    skipped: dict[str, str] = {name: "not installed" for name in ENGINES if name not in chosen}
+    skipped: dict[str, str] = {name: "not installed" for name in GRAPH_ENGINES if name not in chosen}
     right = _right_rows(seen.labels, reference.prototypes, skipped, reference.vocabulary)
     held = _held_bounds(bounds, pictures)
     reports = {}
@@ -262,11 +263,4 @@ def _right_rows(
 
 
 def _latency(engine: Engine, contract: InputContract) -> dict[str, float]:
-    pixels = np.zeros((1, 3, *contract.size), engine.dtype)
-    taken = []
-    for _ in range(_WARM_UP + _TIMED_RUNS):
-        start = time.perf_counter()
-        engine.run(pixels)
-        taken.append((time.perf_counter() - start) * 1000)
-    p50, p95 = np.percentile(taken[_WARM_UP:], [50, 95])
-    return {"p50_ms": round(float(p50), 3), "p95_ms": round(float(p95), 3), "runs": _TIMED_RUNS, "threads": THREADS}
+    return latency(engine, (1, CHANNELS, *contract.size), warm_up=_WARM_UP, runs=_TIMED_RUNS) | {"threads": THREADS}

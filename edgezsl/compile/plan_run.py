@@ -7,13 +7,11 @@ and the engine.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgezsl.bundle import Bundle
+from edgezsl.compile.latency import latency
 from edgezsl.compile.plan_check import AUTO, wanted_precisions
 from edgezsl.compile.tensorrt_build import OPTIMIZATION_LEVELS, BuildSettings, BuiltPlan, build_steps, slower_int8
 from edgezsl.contract import CHANNELS
@@ -324,16 +322,7 @@ def _onnx_agreement(engine: Engine, bundle: Bundle) -> float | None:
 
 def _timing(engine: Engine, shape: tuple[int, ...]) -> dict[str, float]:
     """Return how long frames take, at once as many as the profile is for: what a run pays with copies there and back."""
-    random = np.random.default_rng(0)  # of nothing but zeros, a GPU's products are faster than of pictures
-    levels = random.integers(0, 256, shape, np.uint8)
-    pixels = levels if engine.dtype == "uint8" else random.standard_normal(shape, np.float32)
-    taken = []
-    for _ in range(_WARM_UP + _TIMED_RUNS):
-        start = time.perf_counter()
-        engine.run(pixels)
-        taken.append((time.perf_counter() - start) * 1000)
-    p50, p95 = np.percentile(taken[_WARM_UP:], [50, 95])
-    return {"p50_ms": round(float(p50), 3), "p95_ms": round(float(p95), 3), "runs": _TIMED_RUNS, "frames": shape[0]}
+    return latency(engine, shape, warm_up=_WARM_UP, runs=_TIMED_RUNS) | {"frames": shape[0]}
 
 
 def _loaded(plan: bytes, bundle: Bundle, precision: str) -> Engine:

@@ -18,7 +18,7 @@ from edgezsl.errors import InputError, shown
 from edgezsl.evaluate.cold_start import ColdStart, cold_start
 from edgezsl.preprocess import Preprocessor
 from edgezsl.prototypes import ClassPrototypes, ClassRow
-from edgezsl.runtime.engine import installed_engines, open_engine, serving_engines
+from edgezsl.runtime.engine import GRAPH_ENGINES, installed_engines, open_engine, serving_engines
 from edgezsl.scoring import rank, scores
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def open_subjects(
     """
     manifest = bundle.manifest
     for precision in precisions or (manifest.precision,):
-        fit = [one for one in installed_engines() if one in serving_engines(precision)]
+        fit = [one for one in installed_engines(GRAPH_ENGINES) if one in serving_engines(precision)]
         for name in fit if engines is None else engines:
             engine = open_engine(bundle, name, threads=threads, precision=precision)
             started = cold_start(bundle.folder, name, precision, threads=threads) if cold else None

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from edgezsl.manifest import Batch
 
 EngineName = Literal["onnx", "openvino", "tensorrt"]
-ENGINES: tuple[EngineName, ...] = ("onnx", "openvino", "tensorrt")
+GRAPH_ENGINES: tuple[EngineName, ...] = (
+    "onnx",
+    "openvino",
+)  # run a bundle's own file; the other a plan that was made of it
+ENGINES: tuple[EngineName, ...] = (*GRAPH_ENGINES, "tensorrt")
 _PACKAGES = {
     "onnx": ("onnxruntime", "runtime"),
     "openvino": ("openvino", "openvino"),
@@ -161,9 +165,9 @@ class EngineChoice:
     reason: str
 
 
-def installed_engines() -> tuple[EngineName, ...]:
-    """Return the engines whose package is installed, without importing any."""
-    return tuple(name for name in ENGINES if importlib.util.find_spec(_PACKAGES[name][0]))
+def installed_engines(among: Sequence[EngineName] = ENGINES) -> tuple[EngineName, ...]:
+    """Return those of some engines whose package is installed, without importing any."""
+    return tuple(name for name in among if importlib.util.find_spec(_PACKAGES[name][0]))
 
 
 def serving_engines(precision: str) -> tuple[EngineName, ...]:

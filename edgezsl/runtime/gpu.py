@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgezsl.device import detect_profile
-from edgezsl.errors import EngineError, ProfileError
-from edgezsl.runtime.cuda import load_cudart
+from edgezsl.errors import ProfileError
+from edgezsl.runtime.cuda import checked, load_cudart
 from edgezsl.runtime.plan_record import Machine
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _FIRST = 0  # the GPU that every engine runs on
 _MIB = 1 << 20
+_UNTOLD = "CUDA does not say what GPU this is"
 
 
 def this_machine(tensorrt: str, *, root: Path | None = None) -> Machine:
@@ -28,8 +29,8 @@ def this_machine(tensorrt: str, *, root: Path | None = None) -> Machine:
         EngineError: When there is no GPU, its driver is too old, or CUDA does not say what it is.
     """
     cudart = load_cudart()
-    properties = _told(cudart, cudart.cudaGetDeviceProperties(_FIRST))
-    driver = int(_told(cudart, cudart.cudaDriverGetVersion()))
+    properties = checked(cudart, cudart.cudaGetDeviceProperties(_FIRST), _UNTOLD)
+    driver = int(checked(cudart, cudart.cudaDriverGetVersion(), _UNTOLD))
     name = properties.name
     return Machine(
         tensorrt=tensorrt,
@@ -49,15 +50,7 @@ def free_memory_mib() -> int:
         EngineError: When there is no GPU, its driver is too old, or CUDA does not say.
     """
     cudart = load_cudart()
-    status, free, _ = cudart.cudaMemGetInfo()
-    return int(_told(cudart, (status, free))) // _MIB
-
-
-def _told(cudart: Any, answer: tuple[Any, Any]) -> Any:
-    status, value = answer
-    if status != cudart.cudaError_t.cudaSuccess:
-        raise EngineError(f"CUDA does not say what GPU this is ({status.name})", code="cuda_failed")
-    return value
+    return int(checked(cudart, cudart.cudaMemGetInfo(), _UNTOLD)) // _MIB
 
 
 def _l4t(root: Path | None) -> str:

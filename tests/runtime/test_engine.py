@@ -1,4 +1,5 @@
 import doctest
+import importlib.util
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime import engine as engine_module
 from edgezsl.runtime.engine import (
     ENGINES,
+    GRAPH_ENGINES,
     FunctionEngine,
     check_pixels,
     choose_engine,
@@ -153,6 +155,12 @@ def test_a_name_of_no_engine_is_refused_with_the_names_there_are(requested):
 
 def test_both_engines_are_installed_where_these_tests_run():
     assert installed_engines() == HERE
+
+
+def test_what_is_exported_or_timed_unasked_is_run_by_engines_that_need_no_plan(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: object())
+    assert installed_engines() == ENGINES
+    assert installed_engines(GRAPH_ENGINES) == ("onnx", "openvino")
 
 
 # --- opening ---

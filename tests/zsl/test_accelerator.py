@@ -7,7 +7,19 @@ from edgezsl.zsl.method import accuracy
 from edgezsl.zsl.methods import method_named
 from tests.zsl.worlds import feature_set, small
 
-TRAINED = ("latem", "devise", "ale", "sje", "dem", "cn-zsl", "gan-zsl", "f-clswgan", "cada-vae-mean", "f-vaegan")
+TRAINED = (
+    "latem",
+    "devise",
+    "ale",
+    "sje",
+    "dem",
+    "cn-zsl",
+    "gan-zsl",
+    "f-clswgan",
+    "cada-vae-mean",
+    "f-vaegan",
+    "protonet",
+)
 
 
 def test_without_a_gpu_training_is_on_the_cpu(monkeypatch):
