@@ -30,7 +30,7 @@ from edgezsl.manifest import Batch
 from edgezsl.runtime.openvino_engine import OpenVinoEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edgezsl.bundle import Bundle
     from edgezsl.compile.draft import Draft
@@ -50,29 +50,36 @@ format: edgezsl-recipe/1
 name: timed
 describes: The plan of its family that leaves most in float
 opset: 17
-precision_default: int8
+precision_default: %s
 quantization: {calibration_images: 16, dynamic: true, candidates: [%s]}
 bounds: {cosine_mean: 0, centred_mean: 0, top1_agreement: 0}
 """
-PLANS = {
-    "MobileCLIP2-S0": "{calibrator: percentile, percentile: 99.99, keep_float: [stem, depthwise]}",
-    "TinyCLIP-8M-16": "{calibrator: percentile, percentile: 99.99}",
-}
+PLAN = "{calibrator: percentile, percentile: 99.99}"
+PLANS = {"MobileCLIP2-S0": "{calibrator: percentile, percentile: 99.99, keep_float: [stem, depthwise]}"}
 
 
-def drafted(source: SourceModel, place: Path) -> Bundle:
-    """Return a bundle that holds a model in each precision; that random weights are not proved costs no time."""
+def drafted(source: SourceModel, place: Path, precisions: Sequence[Precision] = PRECISIONS, largest: int = 1) -> Bundle:
+    """Return a bundle that holds a model in some precisions; that random weights are not proved costs no time.
+
+    Args:
+        source: The model.
+        place: A folder for the bundle, and for what is made on the way.
+        precisions: The precisions; the default one is INT8, or the first.
+        largest: How many images its encoder takes at once.
+    """
     model = Model.from_modules(place / source.name, source, opset=17)
     recipe = place / f"{source.name}.yaml"
-    recipe.write_text(RECIPE % PLANS[source.name])
+    default = "int8" if "int8" in precisions else precisions[0]
+    recipe.write_text(RECIPE % (default, PLANS.get(source.name, PLAN)))
     found: list[Draft] = []
 
     def draft() -> Iterator[object]:
-        steps = make_draft(model, load_recipe(recipe), PRECISIONS, batch=Batch(), calibration=None, uint8=False)
+        batch = Batch(1, 1, largest)
+        steps = make_draft(model, load_recipe(recipe), precisions, batch=batch, calibration=None, uint8=False)
         found.append((yield from steps))
 
     list(draft())
-    return found[0].write(place / f"{source.name}-bundle", PRECISIONS)
+    return found[0].write(place / f"{source.name}-bundle", precisions)
 
 
 def subjects(source: SourceModel, place: Path, threads: int) -> Iterator[Subject]:

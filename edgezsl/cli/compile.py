@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgezsl.cli.options import JsonOption, refuse_given
+from edgezsl.cli.options import JsonOption, PlansOption, refuse_given
 from edgezsl.cli.say import followed, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
@@ -30,12 +30,7 @@ def compile_plans(
         Literal["auto", "fp32", "fp16", "int8", "int8_fp16"],
         typer.Option("--precision", help="auto: all that the bundle holds; the fastest that passes is kept for `run`."),
     ] = "auto",
-    plans: Annotated[
-        Path | None,
-        typer.Option(
-            "--plans", help="Where plans lie. Default: EDGEZSL_PLANS, /var/lib/edgezsl/plans, or the user's cache."
-        ),
-    ] = None,
+    plans: PlansOption = None,
     workspace: Annotated[
         int | None,
         typer.Option(

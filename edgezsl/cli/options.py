@@ -17,6 +17,14 @@ BundleOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+PlansOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--plans",
+        help="Where TensorRT's plans lie; default: EDGEZSL_PLANS, /var/lib/edgezsl/plans, or the user's cache.",
+        show_default=False,
+    ),
+]
 ThreadsOption = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Threads of the engine; default: what suits the device.", show_default=False),

@@ -19,6 +19,7 @@ from edgezsl.errors import EdgezslError, EngineError, InputError, MissingExtraEr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -26,18 +27,22 @@ if TYPE_CHECKING:
     from edgezsl.contract import InputContract, PixelType
     from edgezsl.device import DeviceProfile
     from edgezsl.manifest import Batch
+    from edgezsl.runtime.onnx_engine import Provider
 
-EngineName = Literal["onnx", "openvino", "tensorrt"]
-GRAPH_ENGINES: tuple[EngineName, ...] = (
-    "onnx",
-    "openvino",
-)  # run a bundle's own file; the other a plan that was made of it
-ENGINES: tuple[EngineName, ...] = (*GRAPH_ENGINES, "tensorrt")
+EngineName = Literal["onnx", "openvino", "tensorrt", "onnx:cuda", "onnx:tensorrt"]
+# What runs a bundle's own file; TensorRT runs a plan that was made of it.
+GRAPH_ENGINES: tuple[EngineName, ...] = ("onnx", "openvino")
+ENGINES: tuple[EngineName, ...] = (*GRAPH_ENGINES, "tensorrt")  # out of which `auto` chooses
+# ONNX Runtime's ways to a GPU, in a build of it that has them: taken where they are asked for, never by `auto`.
+GPU_PROVIDERS: tuple[EngineName, ...] = ("onnx:cuda", "onnx:tensorrt")
+NAMED_ENGINES: tuple[EngineName, ...] = (*ENGINES, *GPU_PROVIDERS)
 _PACKAGES = {
     "onnx": ("onnxruntime", "runtime"),
     "openvino": ("openvino", "openvino"),
     "tensorrt": ("tensorrt", "tensorrt"),
+    **dict.fromkeys(GPU_PROVIDERS, ("onnxruntime", "runtime")),
 }
+_PROVIDERS: Mapping[str, Provider] = {"onnx": "cpu", "onnx:cuda": "cuda", "onnx:tensorrt": "tensorrt"}
 # OpenVINO took longer for a vision transformer whose ranges are found frame by frame than for it in full precision.
 _SERVED_BY: Mapping[str, tuple[EngineName, ...]] = {"int8_dynamic": ("onnx",)}
 
@@ -172,7 +177,7 @@ def installed_engines(among: Sequence[EngineName] = ENGINES) -> tuple[EngineName
 
 def serving_engines(precision: str) -> tuple[EngineName, ...]:
     """Return the engines that an encoder of a precision is for: all, but for `int8_dynamic`."""
-    return _SERVED_BY.get(precision, ENGINES)
+    return _SERVED_BY.get(precision, NAMED_ENGINES)
 
 
 def choose_engine(
@@ -192,19 +197,19 @@ def choose_engine(
         MissingExtraError: When the engine, or every engine, is not installed.
     """
     if requested == "auto":
-        serving = ENGINES if precision is None else serving_engines(precision)
-        usable = "is installed" if serving == ENGINES else f"is installed and serves {precision}"
+        serving = NAMED_ENGINES if precision is None else serving_engines(precision)
+        usable = "is installed" if serving == NAMED_ENGINES else f"is installed and serves {precision}"
         for name in (*order, *ENGINES):
             if name in installed and name in serving:
                 wished = f"{', '.join(order)} for {device}"
                 reason = f"first of {wished} that {usable}" if name in order else f"none of {wished} {usable}"
                 return EngineChoice(name, reason)
-        what = "running a model" if serving == ENGINES or not installed else f"running an {precision} encoder"
+        what = "running a model" if serving == NAMED_ENGINES or not installed else f"running an {precision} encoder"
         raise missing_extra("onnxruntime", "runtime", what)
-    if requested not in ENGINES:
-        names = ", ".join(("auto", *ENGINES))
+    if requested not in NAMED_ENGINES:
+        names = ", ".join(("auto", *NAMED_ENGINES))
         raise InputError(f"there is no engine {requested!r}", code="unknown_engine", expected=names)
-    if requested not in installed:
+    if requested.partition(":")[0] not in installed:  # a provider is part of its engine's package, or is not
         package, extra = _PACKAGES[requested]
         raise missing_extra(package, extra, f"the engine {requested}")
     return EngineChoice(requested, "as asked")
@@ -218,7 +223,12 @@ def preload(name: EngineName) -> None:
 
 
 def open_engine(
-    bundle: Bundle, name: EngineName, *, threads: int | None = None, precision: str | None = None
+    bundle: Bundle,
+    name: EngineName,
+    *,
+    threads: int | None = None,
+    precision: str | None = None,
+    plans: Path | None = None,
 ) -> Engine:
     """Load a bundle's image encoder and test it against the golden set.
 
@@ -227,6 +237,7 @@ def open_engine(
         name: The engine.
         threads: Threads for one inference, or None for all cores.
         precision: Which encoder of the bundle, or None for its default.
+        plans: Where TensorRT's plans lie, or None for the usual place.
 
     Raises:
         InputError: When the bundle has no encoder of that precision, or it is not for this engine.
@@ -243,7 +254,7 @@ def open_engine(
         hint = f"take --engine {served}, or another --precision of the bundle"
         message = f"an {wanted} encoder is not for the engine {name}"
         raise InputError(message, code="unfit_engine", expected=served, hint=hint)
-    engine = _loaded(bundle, name, precision, threads)
+    engine = _loaded(bundle, name, precision, threads, plans)
     try:
         return _proved(engine, bundle)
     except EngineError as fault:
@@ -256,7 +267,13 @@ def open_engine(
 
 
 def open_first_engine(
-    bundle: Bundle, requested: str, profile: DeviceProfile, *, threads: int | None = None, precision: str | None = None
+    bundle: Bundle,
+    requested: str,
+    profile: DeviceProfile,
+    *,
+    threads: int | None = None,
+    precision: str | None = None,
+    plans: Path | None = None,
 ) -> tuple[Engine, str]:
     """Load a bundle's image encoder by the engine asked for; of `auto`, by the first that passes the golden test.
 
@@ -266,6 +283,7 @@ def open_first_engine(
         profile: Gives the order of preference.
         threads: Threads for one inference, or None for all cores.
         precision: Which encoder of the bundle, or None for its default.
+        plans: Where TensorRT's plans lie, or None for the usual place.
 
     Returns:
         The engine, and why it was taken: what an engine before it said stands there too.
@@ -280,7 +298,7 @@ def open_first_engine(
     while True:
         choice = choose_engine(requested, profile.engines, left, profile.name, precision=wanted)
         try:
-            engine = open_engine(bundle, choice.name, threads=threads, precision=precision)
+            engine = open_engine(bundle, choice.name, threads=threads, precision=precision, plans=plans)
         except (EngineError, MissingExtraError) as fault:  # the latter: TensorRT without what it needs beside it
             left = tuple(name for name in left if name != choice.name)
             if requested != "auto" or not set(left) & set(serving_engines(wanted)):
@@ -291,13 +309,13 @@ def open_first_engine(
             return engine, "; ".join([*refusals, choice.reason])
 
 
-def _loaded(bundle: Bundle, name: EngineName, asked: str | None, threads: int | None) -> Engine:
+def _loaded(bundle: Bundle, name: EngineName, asked: str | None, threads: int | None, plans: Path | None) -> Engine:
     encoder = asked or bundle.manifest.precision
     match name:
-        case "onnx":
+        case "onnx" | "onnx:cuda" | "onnx:tensorrt":
             from edgezsl.runtime.onnx_engine import OnnxEngine
 
-            return OnnxEngine.open(bundle, encoder, threads=threads)
+            return OnnxEngine.open(bundle, encoder, threads=threads, provider=_PROVIDERS[name])
         case "openvino":
             from edgezsl.runtime.openvino_engine import OpenVinoEngine
 
@@ -305,7 +323,7 @@ def _loaded(bundle: Bundle, name: EngineName, asked: str | None, threads: int | 
         case "tensorrt":
             from edgezsl.runtime.plan_engine import open_plan
 
-            return open_plan(bundle, precision=asked)
+            return open_plan(bundle, precision=asked, plans=plans)
 
 
 def _proved(engine: Engine, bundle: Bundle) -> Engine:

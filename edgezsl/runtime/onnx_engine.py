@@ -1,11 +1,17 @@
-"""ONNX Runtime: the portable engine, the reference for parity, and the class side's graphs.
+"""ONNX Runtime: the portable engine, the reference for parity, and the class side's graphs; on a GPU where asked.
 
-The only module that imports `onnxruntime`; its exceptions end here.
+The only module that imports `onnxruntime`; its exceptions end here, and its habit of going on with the CPU when a GPU
+was asked for.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+import ctypes
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,6 +26,13 @@ if TYPE_CHECKING:
     from edgezsl.bundle import Bundle
     from edgezsl.contract import PixelType
 
+Provider = Literal["cpu", "cuda", "tensorrt"]
+_PROVIDERS: Mapping[Provider, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_CAST_TO_HALF = b"\n\x02to\x18\n"  # a Cast's attribute `to: FLOAT16` as it stands in an ONNX file
 _SILENT = 4  # ONNX Runtime's log level "fatal": it prints each error that it also raises, and we say those ourselves
 
 
@@ -37,20 +50,24 @@ def onnxruntime_errors() -> tuple[type[Exception], ...]:
 
 
 class OnnxGraph:
-    """An ONNX graph on ONNX Runtime's CPU provider.
+    """An ONNX graph on ONNX Runtime.
 
     Args:
         data: The ONNX file.
         file: What to call it in errors.
         threads: Threads for one run, or None for all cores.
+        provider: What computes: the CPU, CUDA, or a TensorRT inside ONNX Runtime, which builds anew at each start. An
+            operator that the GPU's provider lacks is computed on the CPU.
 
     Raises:
-        EngineError: When ONNX Runtime refuses the graph.
+        EngineError: When ONNX Runtime refuses the graph, or this build of it has no such provider, or it finds no GPU.
         MissingExtraError: When ONNX Runtime is not installed.
     """
 
-    def __init__(self, data: bytes, *, file: str, threads: int | None = None) -> None:
+    def __init__(self, data: bytes, *, file: str, threads: int | None = None, provider: Provider = "cpu") -> None:
         onnxruntime = _onnxruntime()
+        if provider != "cpu":
+            _check_provider(onnxruntime, provider)
         self._errors = onnxruntime_errors()
         self._file = file
         options = onnxruntime.SessionOptions()
@@ -62,15 +79,25 @@ class OnnxGraph:
         # Without it INT8 products overflow where an x86 processor has no VNNI: a MobileNetV2 fell to cosine 0.63.
         options.add_session_config_entry("session.x64quantprecision", "1")
         try:
-            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(
+                data,
+                options,
+                providers=[_PROVIDERS[provider]],
+                # Its own fall from a failing GPU to the CPU is a print and a stream that is slow ever after.
+                enable_fallback=0,
+                # 1.23 to 1.32 die of a segmentation fault in this one on a vision transformer in half precision that takes
+                # any number of frames.
+                disabled_optimizers={"NchwcTransformer"} if _CAST_TO_HALF in data else None,
+            )
         except self._errors as cause:
             raise self._refused("ONNX Runtime refuses the graph", "bad_graph", cause) from cause
+        if session.get_providers()[0] != _PROVIDERS[provider]:
+            raise _no_gpu(onnxruntime, provider)
         self._session: Any = session
         self.inputs: tuple[str, ...] = tuple(node.name for node in session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(node.name for node in session.get_outputs())
-        self.description = (
-            f"onnxruntime {onnxruntime.__version__}, {threads or 'all'} thread{'' if threads == 1 else 's'}"
-        )
+        on = f"{threads or 'all'} thread{'' if threads == 1 else 's'}" if provider == "cpu" else f"on {provider}"
+        self.description = f"onnxruntime {onnxruntime.__version__}, {on}"
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Return the graph's outputs, in the order of `outputs`.
@@ -119,16 +146,19 @@ class OnnxEngine:
         self.description = f"{graph.description}, {encoder}"
 
     @classmethod
-    def open(cls, bundle: Bundle, encoder: str, *, threads: int | None = None) -> OnnxEngine:
+    def open(
+        cls, bundle: Bundle, encoder: str, *, threads: int | None = None, provider: Provider = "cpu"
+    ) -> OnnxEngine:
         """Load the encoder of a bundle.
 
         Raises:
-            EngineError: When ONNX Runtime refuses the graph, or its input and output are not the contract's.
+            EngineError: When ONNX Runtime refuses the graph, its input and output are not the contract's, or the provider
+                is not to be had.
             BundleError: When the file has changed.
             MissingExtraError: When ONNX Runtime is not installed.
         """
         name = bundle.manifest.image_encoders[encoder]
-        graph = OnnxGraph(bundle.read(name), file=str(bundle.folder / name), threads=threads)
+        graph = OnnxGraph(bundle.read(name), file=str(bundle.folder / name), threads=threads, provider=provider)
         check_tensor_names(graph.inputs, graph.outputs, bundle.manifest.contract, str(bundle.folder / name))
         return cls(graph, bundle, encoder)
 
@@ -147,6 +177,40 @@ class OnnxEngine:
 
     def _run(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         return np.asarray(self._graph.run({self._contract.input: pixels})[0], np.float32)
+
+
+def _check_provider(onnxruntime: Any, provider: Provider) -> None:
+    """Refuse a provider that this build of ONNX Runtime lacks, or whose libraries are not all here.
+
+    ONNX Runtime itself logs that and takes the CPU.
+    """
+    built_in = [name for name, its in _PROVIDERS.items() if its in onnxruntime.get_available_providers()]
+    if provider not in built_in:
+        raise EngineError(
+            f"this build of ONNX Runtime ({onnxruntime.__version__}) has no {provider} provider",
+            code="no_provider",
+            expected=f"one of {', '.join(built_in)}",
+            hint="put a GPU build in its place: pip uninstall onnxruntime, then pip install onnxruntime-gpu; on a Jetson "
+            "one that was made for its JetPack",
+        )
+    if hasattr(onnxruntime, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find, which may lie elsewhere
+            onnxruntime.preload_dlls()
+    library = Path(onnxruntime.__file__).parent / "capi" / f"libonnxruntime_providers_{provider}.so"
+    if library.is_file():  # elsewhere it is part of ONNX Runtime's one library
+        try:
+            ctypes.CDLL(str(library), mode=os.RTLD_LAZY)
+        except OSError as cause:
+            raise _no_gpu(onnxruntime, provider, f" ({first_line(cause)})") from cause
+
+
+def _no_gpu(onnxruntime: Any, provider: Provider, why: str = "") -> EngineError:
+    return EngineError(
+        f"ONNX Runtime's {provider} provider does not work here{why}",
+        code="no_gpu",
+        hint=f"run: nvidia-smi, and compare CUDA and cuDNN here with what onnxruntime {onnxruntime.__version__} was built "
+        "for; meanwhile --engine onnx takes the CPU",
+    )
 
 
 def _onnxruntime() -> Any:

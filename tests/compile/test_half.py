@@ -8,12 +8,18 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
+from edgezsl.compile.export import ExportSettings, export
 from edgezsl.compile.half import KEPT_OPS, LARGEST_SAFE, half_graph, largest_magnitudes
 from edgezsl.compile.quantize import collect_histograms, quantized_graph
 from edgezsl.compile.rules import faults
 from edgezsl.compile.tensorrt_rows import ROWS
 from edgezsl.encoders.graph import load_graph, portable_encoder
+from edgezsl.encoders.model import Model
+from edgezsl.encoders.open_clip_models import source_from_open_clip
+from edgezsl.manifest import Batch
+from edgezsl.runtime.engine import open_engine
 from edgezsl.runtime.onnx_engine import OnnxGraph
+from tests.encoders.sources import clip_tokenizer, preprocessing, small_clip
 from tests.factories import conv_encoder, conv_facts, graph_bytes, with_loud_channel
 
 FRAMES = 2 * np.random.RandomState(0).rand(8, 1, 3, 4, 4).repeat(8, axis=3).repeat(8, axis=4).astype(np.float32) - 1
@@ -181,3 +187,16 @@ def test_magnitudes_are_those_of_every_tensor(value):
         "more": max(1 + value, 2),
         "out": max(1 + value, 2),
     }
+
+
+def test_a_vision_transformer_for_any_number_of_frames_is_exported_and_run(tmp_path):
+    """ONNX Runtime's transformer to its own layout died of it, and the process with it."""
+    source = source_from_open_clip(
+        small_clip(layers=2), name="small", preprocess=preprocessing(), tokenizer=clip_tokenizer()
+    )
+    model = Model.from_modules(tmp_path / "model", source, opset=17)
+    settings = ExportSettings(model.folder, tmp_path / "bundle", precision="fp16", batch=Batch(1, 1, 2))
+    *_, result = export(settings)
+    engine = open_engine(result.bundle, "onnx", threads=1)
+    pixels = np.random.RandomState(0).rand(2, 3, *model.facts.contract.size).astype(np.float32)
+    np.testing.assert_allclose(engine.run(pixels)[1], engine.run(pixels[1:])[0], atol=1e-3)

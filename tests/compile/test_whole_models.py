@@ -18,13 +18,12 @@ from edgezsl.bundle import TEXT_ENCODER
 from edgezsl.compile.dead_leaves import CALIBRATION_SEED, images
 from edgezsl.compile.export import ExportResult, ExportSettings, export
 from edgezsl.encoders.model import IMAGE_ENCODER, Model
-from edgezsl.encoders.open_clip_models import source_from_open_clip
 from edgezsl.encoders.timm_models import source_from_timm
 from edgezsl.encoders.transformers_models import source_from_transformers
 from edgezsl.errors import ParityError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
-from tests.encoders.sources import clip_tokenizer, mobile_clip_source, open_clip, settled, tiny_clip_source
+from tests.encoders.sources import mobile_clip_source, settled, tiny_clip_source, vit_b_32_source
 
 transformers = pytest.importorskip("transformers")
 timm = pytest.importorskip("timm")
@@ -48,12 +47,6 @@ print(onnxruntime.__version__)
 """
 
 
-def vit_b_32():
-    torch.manual_seed(0)
-    model = open_clip.create_model("ViT-B-32")
-    return source_from_open_clip(model, name="ViT-B-32", tokenizer=clip_tokenizer())
-
-
 def siglip_b_16():
     torch.manual_seed(0)
     model = transformers.SiglipModel(transformers.SiglipConfig())
@@ -67,7 +60,9 @@ def mobilenet_v3():
     return source_from_timm(model, name="mobilenetv3_large_100")
 
 
-@pytest.fixture(scope="module", params=[tiny_clip_source, mobile_clip_source, vit_b_32, siglip_b_16, mobilenet_v3])
+@pytest.fixture(
+    scope="module", params=[tiny_clip_source, mobile_clip_source, vit_b_32_source, siglip_b_16, mobilenet_v3]
+)
 def imported(request, tmp_path_factory):
     source = request.param()
     folder = tmp_path_factory.mktemp(source.name)

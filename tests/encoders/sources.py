@@ -122,3 +122,10 @@ def mobile_clip_source():
     model = open_clip.create_model("MobileCLIP2-S0", force_preprocess_cfg=fields)
     settled(model.visual, 256)
     return source_from_open_clip(model, name="MobileCLIP2-S0", tokenizer=open_clip.get_tokenizer("MobileCLIP2-S0"))
+
+
+def vit_b_32_source():
+    """Return CLIP ViT-B/32 as a source, its architecture whole."""
+    torch.manual_seed(0)
+    model = open_clip.create_model("ViT-B-32")
+    return source_from_open_clip(model, name="ViT-B-32", tokenizer=clip_tokenizer())

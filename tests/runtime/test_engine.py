@@ -11,6 +11,7 @@ from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime import engine as engine_module
 from edgezsl.runtime.engine import (
     ENGINES,
+    GPU_PROVIDERS,
     GRAPH_ENGINES,
     FunctionEngine,
     check_pixels,
@@ -18,6 +19,7 @@ from edgezsl.runtime.engine import (
     installed_engines,
     open_engine,
     run_in_batches,
+    serving_engines,
 )
 from tests.factories import bundle_files, image_encoder, small_contract, small_manifest, write_small_bundle
 
@@ -150,7 +152,21 @@ def test_a_name_of_no_engine_is_refused_with_the_names_there_are(requested):
     with pytest.raises(InputError) as caught:
         choose_engine(requested, X86, ENGINES, "a board")
     assert caught.value.code == "unknown_engine"
-    assert caught.value.expected == "auto, onnx, openvino, tensorrt"
+    assert caught.value.expected == "auto, onnx, openvino, tensorrt, onnx:cuda, onnx:tensorrt"
+
+
+@pytest.mark.parametrize("name", GPU_PROVIDERS)
+def test_a_provider_of_onnx_runtime_is_taken_where_it_is_asked_for_and_never_by_itself(name):
+    assert choose_engine(name, X86, ("onnx",), "a board").name == name
+    assert choose_engine("auto", (), ("onnx",), "a board").name == "onnx"
+    with pytest.raises(MissingExtraError):
+        choose_engine(name, X86, ("openvino",), "a board")
+
+
+@pytest.mark.parametrize("name", GPU_PROVIDERS)
+def test_an_encoder_whose_ranges_are_found_frame_by_frame_is_for_the_cpu(name):
+    assert name not in serving_engines("int8_dynamic")
+    assert name in serving_engines("int8")
 
 
 def test_both_engines_are_installed_where_these_tests_run():

@@ -11,7 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as binding
 
 from edgezsl.bundle import SEMANTIC_MAP, TEXT_ENCODER
 from edgezsl.errors import EngineError
-from edgezsl.runtime.onnx_engine import OnnxGraph, onnxruntime_errors
+from edgezsl.runtime.onnx_engine import OnnxEngine, OnnxGraph, onnxruntime_errors
 from tests.factories import graph_bytes
 
 FLOAT = TensorProto.FLOAT
@@ -169,3 +169,33 @@ def test_without_onnx_runtime_the_extra_is_named():
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout == "run: pip install 'edgezsl[runtime]'\n"
+
+
+# --- a GPU is asked for: never does the CPU answer in its place ---
+
+
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_provider_that_this_build_lacks_is_refused_with_those_it_has(small_bundle, provider):
+    fault = refusal(lambda: OnnxEngine.open(small_bundle, "fp32", provider=provider))
+    assert (fault.code, fault.expected) == ("no_provider", "one of cpu")
+    assert "onnxruntime-gpu" in fault.hint
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_provider_that_finds_no_gpu_is_refused_though_onnx_runtime_takes_the_cpu(small_bundle, monkeypatch):
+    # The build for CPUs lists no CUDA; told that it does, it takes the CPU with a warning, as the build for GPUs does.
+    every = ["CUDAExecutionProvider", *onnxruntime.get_available_providers()]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: every)
+    fault = refusal(lambda: OnnxEngine.open(small_bundle, "fp32", provider="cuda"))
+    assert fault.code == "no_gpu"
+    assert "--engine onnx" in fault.hint
+
+
+def test_a_provider_whose_library_misses_another_is_refused_with_its_name(small_bundle, monkeypatch, tmp_path):
+    (tmp_path / "capi").mkdir()
+    (tmp_path / "capi/libonnxruntime_providers_cuda.so").write_bytes(b"no library at all")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "__file__", str(tmp_path / "__init__.py"))
+    fault = refusal(lambda: OnnxEngine.open(small_bundle, "fp32", provider="cuda"))
+    assert fault.code == "no_gpu"
+    assert "libonnxruntime_providers_cuda.so" in fault.message
