@@ -236,7 +236,12 @@ def _unparsed(parser: trt.OnnxParser, settings: BuildSettings, logger: Any) -> E
     said = []
     for number in range(parser.num_errors):
         error: trt.ParserError = parser.get_error(number)
-        node = f"node {error.node_name()!r} ({error.node_operator()}, number {error.node()})"
+        number_there = error.node()  # below zero: of no node, but of the graph
+        node = (
+            f"node {error.node_name()!r} ({error.node_operator()}, number {number_there})"
+            if number_there >= 0
+            else "the graph"
+        )
         said.append(f"{node}: {' '.join(error.desc().split())} [{error.code()}]")
     if not said:
         return tensorrt_fault("TensorRT's parser does not take the graph", "bad_graph", logger, file=settings.name)

@@ -29,7 +29,7 @@ from edgezsl.runtime.engine import FunctionEngine
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from edgezsl.runtime.plan_record import Machine
 from edgezsl.runtime.plans import PlanStore
-from tests.compile.test_rules import DEFECTS
+from tests.compile.graph_defects import DEFECTS
 from tests.factories import (
     CONV_DIM,
     CONV_SIDE,

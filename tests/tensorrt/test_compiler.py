@@ -1,0 +1,108 @@
+"""Our exports, and our builder of plans, meet NVIDIA's own parser and builder (see compiler.py for what that says)."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from edgezsl.bundle import Bundle
+from edgezsl.compile.draft import make_draft
+from edgezsl.compile.quantize import collect_histograms, quantized_graph
+from edgezsl.compile.recipe import load_recipe
+from edgezsl.encoders.graph import portable_encoder
+from edgezsl.encoders.model import Model
+from edgezsl.encoders.open_clip_models import source_from_open_clip
+from edgezsl.manifest import Batch
+from tests.compile.graph_defects import DEFECTS, integer_bias
+from tests.encoders.sources import clip_tokenizer, preprocessing, small_clip
+from tests.factories import CONV_SIDE, conv_encoder, conv_facts, finished
+from tests.tensorrt.compiler import Order, built, bundle_orders
+
+pytestmark = pytest.mark.tensorrt
+# What this parser takes and our rules refuse: they are for TensorRT 10.3 on a board, for ONNX Runtime, and for what is fast.
+STRICTER = {
+    "unsigned_zero_point",
+    "no_zero_point",
+    "scales_along_the_wrong_axis",
+    "vendor_operator",
+    "opset_16",
+    "opset_21",
+    "cubic_resize",
+    "new_ir",
+    "left_metadata",
+}
+
+
+@pytest.fixture(scope="module")
+def quantized():
+    facts = conv_facts()
+    encoder = portable_encoder(conv_encoder(), facts.contract, facts.space, "image_encoder.onnx")
+    frame = np.random.RandomState(0).rand(1, 3, CONV_SIDE, CONV_SIDE).astype(np.float32)
+    histograms = {}
+    list(collect_histograms(encoder, [frame], histograms))
+    return quantized_graph(encoder, {name: one.range("minmax", 100) for name, one in histograms.items()}, ())
+
+
+def order(folder, data, **changes):
+    path = folder / "image_encoder.onnx"
+    path.write_bytes(data)
+    return Order(str(path), "image", (CONV_SIDE, CONV_SIDE), **changes)
+
+
+def test_the_model_that_comes_with_edgezsl_is_built():
+    (answer,) = built(*bundle_orders(Bundle.open()).values())
+    assert (answer.error, answer.plan_bytes > 1e6) == ("", True)
+
+
+def test_a_vision_transformer_in_each_precision_is_built_for_any_number_of_frames(tmp_path):
+    source = source_from_open_clip(
+        small_clip(layers=2), name="small", preprocess=preprocessing(), tokenizer=clip_tokenizer()
+    )
+    model = Model.from_modules(tmp_path / "model", source, opset=17)
+    precisions = ("fp32", "fp16", "int8", "int8_fp16")
+    sizes = Batch(1, 2, 4)
+    draft, _ = finished(make_draft(model, load_recipe("vit"), precisions, batch=sizes, calibration=None, uint8=False))
+    orders = bundle_orders(draft.write(tmp_path / "bundle", precisions))
+    answers = built(*(orders[precision] for precision in precisions))
+    assert [answer.error for answer in answers] == [""] * 4
+    assert all(answer.plan_bytes > 0 and answer.steps > 0 for answer in answers)
+
+
+@pytest.mark.parametrize("change", [change for change, _ in DEFECTS], ids=lambda change: change.__name__)
+def test_what_the_parser_refuses_our_rules_refused_before(tmp_path, quantized, change):
+    model = onnx.load_from_string(quantized)
+    change(model)
+    (answer,) = built(order(tmp_path, model.SerializeToString()))
+    assert (answer.code == "bad_graph") == (change.__name__ not in STRICTER), answer
+    if answer.code:
+        assert answer.error.startswith("TensorRT's parser does not take the graph: ")
+
+
+def test_the_node_that_the_parser_does_not_take_is_named(tmp_path, quantized):
+    model = onnx.load_from_string(quantized)
+    integer_bias(model)
+    (answer,) = built(order(tmp_path, model.SerializeToString()))
+    assert "node 'bias.pair' (DequantizeLinear, number 0)" in answer.error
+    assert "input has type Int32" in answer.error
+
+
+def test_what_was_measured_is_taken_up_by_the_next_build(tmp_path, quantized):
+    cache = tmp_path / "timing.cache"
+    cache.touch()
+    first, next_one = built(*[order(tmp_path, quantized, cache=str(cache))] * 2)
+    assert [one.error for one in (first, next_one)] == ["", ""]
+    assert not next_one.fresh_cache
+    assert cache.stat().st_size == next_one.cache_bytes > 0
+
+
+def test_a_build_that_is_asked_to_stop_stops_and_leaves_no_plan(tmp_path, quantized):
+    whole, stopped = built(order(tmp_path, quantized), order(tmp_path, quantized, stop_after=3))
+    assert stopped.code == "build_failed"
+    assert stopped.steps < whole.steps
+
+
+def test_a_plan_that_cannot_be_loaded_for_want_of_a_gpu_is_said_in_a_sentence(tmp_path, quantized):
+    (answer,) = built(order(tmp_path, quantized, load=True))
+    assert answer.code == "build_failed"
+    assert answer.error.startswith("TensorRT does not load the plan it built")
