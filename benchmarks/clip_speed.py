@@ -68,9 +68,14 @@ def drafted(source: SourceModel, place: Path, precisions: Sequence[Precision] = 
         largest: How many images its encoder takes at once.
     """
     model = Model.from_modules(place / source.name, source, opset=17)
-    recipe = place / f"{source.name}.yaml"
+    return drafted_model(model, PLANS.get(source.name, PLAN), place, precisions, largest)
+
+
+def drafted_model(model: Model, plan: str, place: Path, precisions: Sequence[Precision], largest: int) -> Bundle:
+    """Return a bundle that holds a model directory's image encoder in some precisions, made by one plan for INT8."""
+    recipe = place / f"{model.folder.name}.yaml"
     default = "int8" if "int8" in precisions else precisions[0]
-    recipe.write_text(RECIPE % (default, PLANS.get(source.name, PLAN)))
+    recipe.write_text(RECIPE % (default, plan))
     found: list[Draft] = []
 
     def draft() -> Iterator[object]:
@@ -79,7 +84,7 @@ def drafted(source: SourceModel, place: Path, precisions: Sequence[Precision] = 
         found.append((yield from steps))
 
     list(draft())
-    return found[0].write(place / f"{source.name}-bundle", precisions)
+    return found[0].write(place / f"{model.folder.name}-bundle", precisions)
 
 
 def subjects(source: SourceModel, place: Path, threads: int) -> Iterator[Subject]:

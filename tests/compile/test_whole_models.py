@@ -19,11 +19,16 @@ from edgezsl.compile.dead_leaves import CALIBRATION_SEED, images
 from edgezsl.compile.export import ExportResult, ExportSettings, export
 from edgezsl.encoders.model import IMAGE_ENCODER, Model
 from edgezsl.encoders.timm_models import source_from_timm
-from edgezsl.encoders.transformers_models import source_from_transformers
 from edgezsl.errors import ParityError
 from edgezsl.preprocess import Preprocessor
 from edgezsl.runtime.onnx_engine import OnnxGraph
-from tests.encoders.sources import mobile_clip_source, settled, tiny_clip_source, vit_b_32_source
+from tests.encoders.sources import (
+    mobile_clip_source,
+    settled,
+    siglip_b_16_source,
+    tiny_clip_source,
+    vit_b_32_source,
+)
 
 transformers = pytest.importorskip("transformers")
 timm = pytest.importorskip("timm")
@@ -47,13 +52,6 @@ print(onnxruntime.__version__)
 """
 
 
-def siglip_b_16():
-    torch.manual_seed(0)
-    model = transformers.SiglipModel(transformers.SiglipConfig())
-    processor = transformers.SiglipImageProcessor()
-    return source_from_transformers(model, name="SigLIP-B-16", image_processor=processor)
-
-
 def mobilenet_v3():
     torch.manual_seed(0)
     model = settled(timm.create_model("mobilenetv3_large_100"), 224)
@@ -61,7 +59,7 @@ def mobilenet_v3():
 
 
 @pytest.fixture(
-    scope="module", params=[tiny_clip_source, mobile_clip_source, vit_b_32_source, siglip_b_16, mobilenet_v3]
+    scope="module", params=[tiny_clip_source, mobile_clip_source, vit_b_32_source, siglip_b_16_source, mobilenet_v3]
 )
 def imported(request, tmp_path_factory):
     source = request.param()

@@ -129,3 +129,12 @@ def vit_b_32_source():
     torch.manual_seed(0)
     model = open_clip.create_model("ViT-B-32")
     return source_from_open_clip(model, name="ViT-B-32", tokenizer=clip_tokenizer())
+
+
+def siglip_b_16_source():
+    """Return SigLIP-B/16 as a source, its architecture whole; a random model has no tokenizer."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    model = transformers.SiglipModel(transformers.SiglipConfig())
+    processor = transformers.SiglipImageProcessor()
+    return source_from_transformers(model, name="SigLIP-B-16", image_processor=processor)
