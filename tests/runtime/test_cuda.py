@@ -1,5 +1,6 @@
-"""CUDA's stream over a fake of its runtime; the last test is for a machine that has a GPU."""
+"""CUDA's stream over a fake of its runtime; the last tests are for a machine that has a GPU."""
 
+import re
 import sys
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from edgezsl.errors import EngineError
 from edgezsl.runtime.cuda import CudaStream
+from edgezsl.runtime.gpu import free_memory_mib, this_machine
 from tests.fakes_cuda import FakeGpu, cuda_modules, cudaError_t
 
 
@@ -85,5 +87,25 @@ def test_an_unknown_status_is_named(gpu):
 @pytest.mark.gpu
 def test_a_real_gpu_does_the_same():
     stream = CudaStream()
+    assert round_trip(stream) == [1, 1, 2]
+    stream.close()
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_says_what_a_plan_is_bound_to():
+    machine = this_machine("10.3.0")
+    assert machine.gpu.startswith("NVIDIA"), machine
+    assert re.fullmatch(r"\d+\.\d", machine.compute_capability)
+    assert machine.sm_count > 0
+    assert re.fullmatch(r"\d\d\.\d+", machine.cuda_driver)
+    assert free_memory_mib() > 100
+
+
+@pytest.mark.gpu
+def test_memory_that_a_real_gpu_has_not_is_said_and_the_stream_goes_on():
+    stream = CudaStream()
+    with pytest.raises(EngineError) as caught:
+        stream.device_memory(1 << 50)
+    assert caught.value.code == "out_of_memory"
     assert round_trip(stream) == [1, 1, 2]
     stream.close()

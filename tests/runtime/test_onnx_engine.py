@@ -9,8 +9,9 @@ import pytest
 from onnx import TensorProto, helper
 from onnxruntime.capi import onnxruntime_pybind11_state as binding
 
-from edgezsl.bundle import SEMANTIC_MAP, TEXT_ENCODER
+from edgezsl.bundle import SEMANTIC_MAP, TEXT_ENCODER, Bundle
 from edgezsl.errors import EngineError
+from edgezsl.runtime.engine import open_engine
 from edgezsl.runtime.onnx_engine import OnnxEngine, OnnxGraph, onnxruntime_errors
 from tests.factories import graph_bytes
 
@@ -199,3 +200,15 @@ def test_a_provider_whose_library_misses_another_is_refused_with_its_name(small_
     fault = refusal(lambda: OnnxEngine.open(small_bundle, "fp32", provider="cuda"))
     assert fault.code == "no_gpu"
     assert "libonnxruntime_providers_cuda.so" in fault.message
+
+
+@pytest.mark.gpu
+def test_the_model_of_edgezsl_says_on_a_real_gpu_what_it_says_on_the_cpu():
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime is built for CPUs")
+    bundle = Bundle.open()
+    engine = open_engine(bundle, "onnx:cuda")  # which holds it to the golden set
+    assert "on cuda" in engine.description
+    frame = np.random.RandomState(0).rand(1, 3, *bundle.manifest.contract.size).astype(np.float32)
+    on_cpu = open_engine(bundle, "onnx").run(frame)
+    assert float((engine.run(frame) * on_cpu).sum()) > 0.99
