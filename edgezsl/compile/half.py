@@ -30,7 +30,6 @@ KEPT_OPS = (
     *("QuantizeLinear", "DequantizeLinear"),
 )
 _LENGTH_STEPS = ("Clip", "Max", "Expand", "Add", "Sqrt", "Unsqueeze", "Identity")  # from a norm to what divides by it
-_BEFORE_CAST, _OUTPUT_CAST = "_cast_to_fp16", "graph_output_cast"  # the converter's names
 
 
 def largest_magnitudes(data: bytes, pixels: Iterable[NDArray[Any]]) -> dict[str, float]:
@@ -79,22 +78,29 @@ def half_graph(data: bytes, largest: Mapping[str, float]) -> bytes:
             loud.add(node.output[0])
     kept = _length_nodes(model) | {node.name for node in model.graph.node if loud & {*node.input, *node.output}}
     blocked = [*DEFAULT_OP_BLOCK_LIST, *KEPT_OPS]
-    full = {value.name for value in (*model.graph.input, *_typed(model)) if _is_float(value)}
     half = convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked, node_block_list=sorted(kept))
-    _remove_detours(half, full)
+    _remove_twins(half)
+    _remove_detours(half)
     OnnxModel.graph_topological_sort(half.graph, is_deterministic=True)  # the casts were put at the end
     return graph_bytes(stripped(half))
 
 
-def _remove_detours(model: onnx.ModelProto, full_before: set[str]) -> None:
+def _remove_twins(model: onnx.ModelProto) -> None:
+    """Keep one of the equal casts that ONNX Runtime's converter, up to 1.31, writes for each reader of one tensor."""
+    nodes = {node.output[0] or number: node for number, node in reversed([*enumerate(model.graph.node)])}
+    kept = [node for number, node in enumerate(model.graph.node) if nodes[node.output[0] or number] is node]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    told = {value.name: value for value in model.graph.value_info}
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(told.values())
+
+
+def _remove_detours(model: onnx.ModelProto) -> None:
     """Let a node in float32 read another's float32 result itself, not through a cast to float16 and one back.
 
     The converter puts both between neighbours that stay in float32, and what float16 cannot hold is lost there all the same.
     A cast of the graph's own, of an integer, is no detour.
-
-    Args:
-        model: What the converter made.
-        full_before: The tensors that were float32 before.
     """
     package = require_onnx()
     casts = {
@@ -103,6 +109,7 @@ def _remove_detours(model: onnx.ModelProto, full_before: set[str]) -> None:
         if node.op_type == "Cast"
     }
     half, full = package.TensorProto.FLOAT16, package.TensorProto.FLOAT
+    in_full = {value.name for value in (*model.graph.input, *_typed(model)) if _is_float(value)}
 
     def before_half(name: str) -> str:
         while name in casts and casts[name][1] == half:  # one may be the graph's own: a cast of float32 to float32
@@ -112,7 +119,7 @@ def _remove_detours(model: onnx.ModelProto, full_before: set[str]) -> None:
     straight = {
         name: before_half(source)
         for name, (source, to) in casts.items()
-        if to == full and before_half(source) != source and _is_full(before_half(source), full_before)
+        if to == full and before_half(source) != source and before_half(source) in in_full
     }
     results = {value.name for value in model.graph.output}
     renamed = {source: name for name, source in straight.items() if name in results}
@@ -133,12 +140,6 @@ def _remove_unread(model: onnx.ModelProto, detours: set[str]) -> None:
     kept = [node for node in nodes if node.op_type != "Cast" or node.output[0] in read]
     del model.graph.node[:]
     model.graph.node.extend(kept)
-
-
-def _is_full(name: str, full_before: set[str]) -> bool:
-    """Return whether a tensor is the float32 result of a node, by what the converter calls that before its cast."""
-    converted = name.endswith(_BEFORE_CAST) and name.removesuffix(_BEFORE_CAST) in full_before
-    return converted or name.startswith(_OUTPUT_CAST)
 
 
 def _length_nodes(model: onnx.ModelProto) -> set[str]:
