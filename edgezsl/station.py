@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edgezsl.device import DeviceProfile
+    from edgezsl.device_profile import DeviceProfile
     from edgezsl.runtime.sinks import Sink
     from edgezsl.runtime.sources import FrameSource
 
@@ -42,6 +42,7 @@ class StationSettings:
         engine: `auto` or an engine's name.
         threads: Threads of the engine, or None for the device profile's.
         precision: Which encoder of the bundle, or None for its default.
+        plans: Where TensorRT's plans lie, or None for the usual place.
         device: A device profile's name or file, or None to detect it.
         top_k: How many classes an answer lists.
         as_fast_as_possible: Read files without pacing, and drop no frame.
@@ -54,6 +55,7 @@ class StationSettings:
     engine: str = "auto"
     threads: int | None = None
     precision: str | None = None
+    plans: Path | None = None
     device: str | None = None
     top_k: int = TOP_K
     as_fast_as_possible: bool = False
@@ -104,7 +106,12 @@ class Station:
             classes = beside.submit(source.prototypes, data)  # the child embeds while the engine loads
             threads = settings.threads or profile.threads
             engine, reason = open_first_engine(
-                bundle, settings.engine, profile, threads=threads, precision=settings.precision
+                bundle,
+                settings.engine,
+                profile,
+                threads=threads,
+                precision=settings.precision,
+                plans=settings.plans,
             )
             held.callback(engine.close)
             prototypes = classes.result()

@@ -6,15 +6,23 @@ import json
 import os
 import random
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from edgezsl.catalogue import catalogue_folder
+from edgezsl.catalogue import catalogue_folder, entries
 from edgezsl.device import all_profiles, cpu_features, detect_profile, load_profile
-from edgezsl.errors import ProfileError
-from edgezsl.runtime.sources import public_name
+from edgezsl.errors import EngineError, ProfileError
+from edgezsl.runtime import gstreamer, opencv
+from edgezsl.runtime.sources import open_source
+from edgezsl.runtime.tensorrt_version import check_tensorrt_version
 
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+STAGE = re.compile(
+    r"(?:video/x-raw(?:\(memory:NVMM\))?|image/jpeg)(?:,[a-z]+=[A-Za-z0-9/]+)*|[a-z][a-z0-9]+(?: [a-z-]+=\S+)*"
+)
 JETSONS = ("jetson-orin-nano", "jetson-orin-nx", "jetson-agx-orin", "jetson-thor")
 
 # /etc/nv_tegra_release as users recorded it (issues of rbonghi/jetson_stats and public notes; only the first line counts)
@@ -185,19 +193,120 @@ def test_sources_are_public_documents_and_name_real_fields():
             assert not source.where.startswith(("/", "file:"))
 
 
-def test_every_camera_in_a_profile_is_a_source_that_edgezsl_knows():
-    for profile in all_profiles():
-        for camera in profile.cameras:
-            assert public_name(camera.uri).startswith(("v4l2://", "csi://", "rtsp://", "gst:"))
-            assert camera.note
+@pytest.mark.parametrize("profile", all_profiles(), ids=lambda profile: profile.name)
+def test_every_camera_in_a_profile_is_a_source_that_edgezsl_opens(profile, monkeypatch):
+    opened = []
+    monkeypatch.setattr(opencv, "open_camera", lambda device, **_: opened.append(("camera", device)))
+    monkeypatch.setattr(opencv, "open_stream", lambda uri, **_: opened.append(("stream", uri)))
+    monkeypatch.setattr(gstreamer, "open_pipeline", lambda pipeline, **_: opened.append(("pipeline", pipeline)))
+    for camera in profile.cameras:
+        open_source(camera.uri)
+        assert camera.note
+    assert len(opened) == len(profile.cameras)
+    for kind, what in opened:
+        if kind == "pipeline":
+            unread = [stage for stage in what.split(" ! ") if not STAGE.fullmatch(stage)]
+            assert unread == [], f"{profile.name}: {what}"
+
+
+def has_element(name):
+    return subprocess.run(["gst-inspect-1.0", "--exists", name], check=False).returncode == 0
+
+
+def test_the_elements_that_are_no_vendors_are_gstreamers():
+    if shutil.which("gst-inspect-1.0") is None or not has_element("h264parse"):
+        pytest.skip("GStreamer's tools or its plugins (good, bad) are not installed")
+    uris = [camera.uri for profile in all_profiles() for camera in profile.cameras if camera.uri.startswith("gst:")]
+    elements = {
+        stage.split()[0]
+        for uri in uris
+        for stage in uri.removeprefix("gst:").split(" ! ")
+        if "/" not in stage.split()[0]
+    }
+    own = {name for name in elements if not name.startswith("nv") and name != "libcamerasrc"}
+    assert {"v4l2src", "jpegdec", "rtspsrc", "h264parse", "h265parse", "qtdemux"} <= own
+    assert [name for name in sorted(own) if not has_element(name)] == []
+
+
+def test_every_jetson_has_pipelines_for_csi_usb_mjpeg_and_the_hardware_decoder():
+    for name in JETSONS:
+        uris = " ".join(camera.uri for camera in load_profile(name).cameras)
+        for part in ("csi://0", "nvarguscamerasrc", "v4l2:///dev/video0", "image/jpeg", "h264parse ! nvv4l2decoder"):
+            assert part in uris
+        for part in ("h265parse ! nvv4l2decoder", "rtph264depay", "rtph265depay"):
+            assert part in uris
+
+
+@pytest.mark.parametrize("profile", all_profiles(), ids=lambda profile: profile.name)
+def test_every_figure_of_a_profile_has_a_source(profile):
+    sourced = {source.what for source in profile.sources}
+    figures = ("modules", "memory_mib", "compute_capability", "jetpack", "power_modes", "cameras", "detect")
+    for figure in figures:
+        value = (profile.models or profile.files) if figure == "detect" else getattr(profile, figure)
+        assert not value or figure in sourced, f"{profile.name}: {figure}"
+    assert profile.dla != "unknown"
+    assert "dla" in sourced
 
 
 def test_no_profile_claims_a_measurement_that_is_not_recorded():
-    results = Path(__file__).parents[1] / "benchmarks" / "results"
+    measured = [one for one in all_profiles() if one.status == "measured"]
+    assert measured
     for profile in all_profiles():
         assert profile.status_reason
-        if profile.status == "measured":
-            assert list(results.glob(f"*{profile.name}*"))
+        for row in profile.measured:
+            path = (RESULTS / row.result).resolve()
+            assert path.is_relative_to(RESULTS)
+            figures = {one["name"]: one for one in json.loads(path.read_text())["figures"]}
+            recorded = figures[row.figure]
+            decimals = len(f"{row.value:g}".partition(".")[2])
+            assert (round(recorded["value"], decimals), recorded["unit"]) == (row.value, row.unit), row
+
+
+def test_what_is_recommended_are_recipes_and_what_pays_is_said_of_every_supported_board():
+    recipes = {path.stem for path in entries("export")}
+    for profile in all_profiles():
+        assert {row.recipe for row in profile.recommended} <= recipes
+        assert all(row.reason and row.batch >= 1 for row in profile.recommended)
+        supported = profile.status != "unsupported"
+        assert bool(profile.precisions) == bool(profile.recommended) == supported
+        assert all(row.reason for row in profile.precisions)
+
+
+def test_what_a_board_that_nothing_ran_on_is_said_to_gain_is_called_unmeasured():
+    for name in JETSONS:
+        profile = load_profile(name)
+        said = [profile.precisions[0].reason, *(row.reason for row in profile.recommended if row.recipe == "builtin")]
+        assert all("nobody has measured" in text or "Nothing was measured" in text for text in said)
+
+
+def test_the_dla_of_two_orins_is_present_and_unused_and_the_others_have_none():
+    dla = {profile.name: (profile.dla, profile.dla_reason) for profile in all_profiles()}
+    present = [name for name, (state, _) in dla.items() if state == "present-unused"]
+    assert present == ["jetson-agx-orin", "jetson-agx-xavier", "jetson-orin-nx"]
+    assert all("Q/DQ" in dla[name][1] for name in ("jetson-agx-orin", "jetson-orin-nx"))
+
+
+def test_a_power_mode_is_named_after_its_watts_and_no_number_stands_twice():
+    modes = {row.name: row.nvpmodel for row in load_profile("jetson-orin-nano").power_modes}
+    assert modes == {"15W": None, "25W": 1, "MAXN_SUPER": 2, "7W": None}
+    for profile in all_profiles():
+        numbers = [(row.where, row.nvpmodel) for row in profile.power_modes if row.nvpmodel is not None]
+        assert len(set(numbers)) == len(numbers)
+        for row in profile.power_modes:
+            assert "MAXN" in row.name or row.name == f"{row.watts}W"
+
+
+@pytest.mark.parametrize("profile", all_profiles(), ids=lambda profile: profile.name)
+def test_a_release_of_jetpack_is_supported_exactly_where_its_tensorrt_and_python_are(profile):
+    for row in profile.jetpack:
+        python = tuple(int(part) for part in row.python.split("."))
+        assert (row.unsupported is None) == (python >= (3, 10)), row
+        try:
+            check_tensorrt_version(row.tensorrt)
+        except EngineError:
+            assert row.tensorrt in (row.unsupported or "") + (row.tensorrt_unsupported or ""), row
+        else:
+            assert row.tensorrt_unsupported is None, row
 
 
 def test_profiles_agree_on_every_release_of_jetpack():
@@ -207,6 +316,8 @@ def test_profiles_agree_on_every_release_of_jetpack():
             assert rows.setdefault(row.jetpack, row) == row
     assert rows["5"].unsupported
     assert rows["6.2.1"].l4t == ("36.4.4", "36.4.7")
+    assert rows["6.0"].tensorrt_unsupported
+    assert rows["7.2.2"].tensorrt == "11.4"
 
 
 def test_every_supported_jetson_prefers_tensorrt_and_every_board_can_fall_back_on_onnx():
@@ -260,6 +371,23 @@ def test_a_path_that_leads_nowhere_is_refused(tmp_path):
         ("^compute_capability: .*", "compute_capability: 8.7", "wrong_type", "compute_capability"),
         ("^compute_capability: .*", "compute_capability: 'sm_87'", "bad_value", "compute_capability"),
         ("what: compute_capability", "what: notes", "no_source", "compute_capability"),
+        ("what: power_modes", "what: notes", "no_source", "power_modes"),
+        ("what: dla", "what: notes", "no_source", "dla"),
+        ("what: modules", "what: notes", "no_source", "modules"),
+        ("^memory_mib: 4096", "memory_mib: 8192", "bad_value", "memory_mib"),
+        ("memory_mib: 8192}", "memory_mib: 8 GB}", "wrong_type", "modules[1].memory_mib"),
+        ("^dla: none", "dla: used", "unknown_value", "dla"),
+        ("^dla: none\n", "", "missing_key", "dla_reason"),
+        ("^status: untested", "status: measured", "bad_value", "status"),
+        ("precision: fp16", "precision: int4", "unknown_value", "precisions[1].precision"),
+        ("precision: fp16", "precision: int8", "bad_value", "precisions"),
+        ("precision: fp16", "precision: fp16\n    colour: red", "unknown_key", "precisions[1].colour"),
+        ("^input_type: .*", "input_type: float16", "unknown_value", "input_type"),
+        (r"^opsets: .*", "opsets: [18, 17]", "bad_value", "opsets"),
+        (r"^opsets: .*", "opsets: 17", "wrong_type", "opsets"),
+        ("watts: 15", "watts: 15 W", "wrong_type", "power_modes[0].watts"),
+        ("nvpmodel: 1", "number: 1", "unknown_key", "power_modes[1].number"),
+        ("    batch: 1", "    batch: 0", "wrong_type", "recommended[0].batch"),
         (r'python: "3.12"', "python: 3.12", "wrong_type", "jetpack[0].python"),
         (r'cuda: "13.2"', 'cuda: "13.2", gpu: x', "unknown_key", "jetpack[0].gpu"),
         (r"models: \[.*", 'models: ["Orin Nano"]\n  serial: 12', "unknown_key", "detect.serial"),
@@ -286,3 +414,46 @@ def test_a_profile_as_json_holds_what_the_file_holds():
     assert value["jetpack"][0]["tensorrt"] == "10.16"
     assert json.loads(json.dumps(value)) == value
     assert set(value) > {"name", "engines", "engines_reason", "status", "cameras", "sources", "notes"}
+    assert value["modules"][0] == {"name": "Jetson Orin Nano 4GB", "memory_mib": 4096}
+    assert value["jetpack"][-2]["tensorrt_unsupported"].startswith("its TensorRT is 8.6")
+
+
+OLD = """\
+format: edgezsl-device/1
+name: my-board
+title: A board of my own
+family: generic
+arch: aarch64
+detect:
+  models: ["My Board"]
+engines: [onnx]
+engines_reason: mine
+threads: null
+status: untested
+status_reason: mine
+memory_mib: 2048
+compute_capability: null
+jetpack: []
+cameras:
+  - {uri: "rtsp://camera.local/stream", note: mine}
+notes: []
+sources:
+  - {what: memory_mib, where: mine}
+"""
+
+
+def test_a_profile_with_the_fields_of_before_still_loads(tmp_path):
+    path = tmp_path / "old.yaml"
+    path.write_text(OLD)
+    profile = load_profile(path)
+    assert (profile.input_type, profile.opsets, profile.dla, profile.dla_reason) == ("float32", None, "unknown", None)
+    assert profile.precisions == profile.modules == profile.power_modes == profile.measured == profile.recommended == ()
+    assert profile.most_memory_mib == 2048
+
+
+def test_a_row_of_measured_needs_the_status_and_the_status_needs_rows(tmp_path):
+    without = ("^status: measured", "status: built"), (r"^measured:\n(?:  .*\n)+", "measured: []\n")
+    for pattern, replacement in without:
+        with pytest.raises(ProfileError) as caught:
+            load_profile(edited(tmp_path, pattern, replacement, base="x86-cpu"))
+        assert (caught.value.code, caught.value.where.field) == ("bad_value", "status")

@@ -21,6 +21,7 @@ from edgezsl.cli import (
     import_model,
     inspect,
     machine,
+    provision,
     run,
     search,
     train,
@@ -50,6 +51,7 @@ app.command("inspect")(inspect.inspect)
 app.command("doctor")(machine.doctor)
 app.add_typer(machine.devices, name="devices")
 app.command("bench")(machine.bench)
+app.command("provision")(provision.provision)
 
 _DONE, _REFUSED, _INTERRUPTED = 0, 1, 130
 _DEBUG = "EDGEZSL_DEBUG"

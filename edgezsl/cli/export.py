@@ -38,7 +38,10 @@ def export(
     fp16: Annotated[bool, typer.Option("--fp16", help="Half precision, where it is safe.")] = False,
     fp32: Annotated[bool, typer.Option("--fp32", help="Full precision. Default: what the recipe says.")] = False,
     device: Annotated[
-        str | None, typer.Option("--device", help="A board: INT8 comes with what its TensorRT builds from.")
+        str | None,
+        typer.Option(
+            "--device", help="A board, by name or profile file: it decides what you do not; see devices list."
+        ),
     ] = None,
     calibration: Annotated[
         str | None,
@@ -124,6 +127,7 @@ def _say_result(result: ExportResult) -> None:
         [
             ("model", f"{manifest.name}: {manifest.provenance.source_model}"),
             ("licence", manifest.licence.id),
+            *_board_facts(result),
             ("precision", f"{manifest.precision}{_how(result)}"),
             *([("instead of", f"{fallback.asked}: {fallback.reason}")] if fallback else []),
             ("calibration", result.calibration or f"none: {manifest.precision} needs no ranges"),
@@ -150,6 +154,22 @@ def _say_result(result: ExportResult) -> None:
     )
     takes = "classes.safetensors" if result.bundle.manifest.semantics.kinds == ("vector",) else "classes.yaml"
     say(f"next: edgezsl run --bundle {quote(str(result.bundle.folder))} --camera 0 --classes {takes}")
+
+
+def _board_facts(result: ExportResult) -> Iterator[tuple[str, str]]:
+    """Yield what the profile of the board decided, and how the bundle fits into its memory."""
+    board = result.board
+    if board is None:
+        return
+    profile = board.profile
+    yield (
+        "device",
+        f"{profile.name} ({profile.status}): {board.precision}, {board.reason}; opset {board.opset}; {board.input_type} pixels",
+    )
+    least = f"{profile.memory_mib} MiB at least" if profile.memory_mib else "memory that its profile does not know"
+    yield "memory", f"about {board.need_mib} MiB to run, estimated; the board has {least}"
+    if board.warning:
+        yield "warning", board.warning
 
 
 def _rows(result: ExportResult) -> Iterator[tuple[str, ...]]:

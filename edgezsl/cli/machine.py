@@ -46,16 +46,14 @@ def devices_alone(context: typer.Context) -> None:
 @devices.command("list")
 def list_devices(json: JsonOption = False) -> None:
     """List every device profile."""
+    from edgezsl.cli.board_page import say_boards
     from edgezsl.device import all_profiles
 
     profiles = all_profiles()
     if json:
         say_json({"devices": [profile.to_json() for profile in profiles]})
         return
-    say_table(
-        ["name", "status", "engines", "board"],
-        [(one.name, one.status, ", ".join(one.engines), one.title) for one in profiles],
-    )
+    say_boards(profiles)
 
 
 @devices.command("show")
@@ -63,25 +61,31 @@ def show_device(
     name: Annotated[str, typer.Argument(help="A profile's name, or a profile file.")], json: JsonOption = False
 ) -> None:
     """Show one device profile."""
+    from edgezsl.cli.board_page import say_board
     from edgezsl.device import load_profile
 
     profile = load_profile(name)
     if json:
         say_json(profile.to_json())
     else:
-        say_facts((word, value) for word, value in profile.to_json().items() if value not in (None, [], ""))
+        say_board(profile)
 
 
 @devices.command("detect")
 def detect_device(json: JsonOption = False) -> None:
-    """Say which board this is, and how that was found out."""
+    """Say which board this is, and how it is set up."""
     from edgezsl.device import detect_profile
+    from edgezsl.runtime.board import board_readings
+    from edgezsl.runtime.doctor_board import board_findings, sensor_findings, setup_findings
+    from edgezsl.runtime.power import PowerMeter
 
-    found = detect_profile()
+    found, readings, meter = detect_profile(), board_readings(), PowerMeter()
     if json:
-        say_json(found.to_json())
-    else:
-        say(f"{found.profile.name}: {found.profile.title} ({found.reason})")
+        say_json({**found.to_json(), "readings": readings.to_json(), "power": meter.read().to_json()})
+        return
+    say(f"{found.profile.name}: {found.profile.title} ({found.reason})")
+    findings = (*board_findings(found, readings)[1:], *setup_findings(readings), *sensor_findings(meter))
+    say_facts((one.name, f"{one.detail}{f'; {one.hint}' if one.hint else ''}") for one in findings)
 
 
 def bench(
@@ -112,6 +116,7 @@ def bench(
     from edgezsl.evaluate.bench import WARM_UP, BenchReport, open_subjects
     from edgezsl.evaluate.bench import bench as run_bench
     from edgezsl.runtime.engine import choose_engine, installed_engines
+    from edgezsl.runtime.power import PowerMeter
 
     installed = installed_engines()
     chosen = [choose_engine(name, (), installed, "bench").name for name in engine or ()]
@@ -119,11 +124,11 @@ def bench(
     subjects = [] if compare is None else list(_in_torch(bundles, compare, threads))
     for held in bundles:
         subjects += open_subjects(held, chosen or None, precision or (), threads=threads, cold=cold)
-    steps = run_bench(subjects, runs=runs, classes=classes)
+    meter = PowerMeter()
+    steps = run_bench(subjects, runs=runs, classes=classes, meter=meter)
+    total = runs + WARM_UP + (len(subjects) if meter.reports else 0) + 1
     said = console(stderr=True)
-    for step in track(
-        steps, "timing", total=runs + WARM_UP + 1, console=said, transient=True, disable=not said.is_terminal
-    ):
+    for step in track(steps, "timing", total=total, console=said, transient=True, disable=not said.is_terminal):
         if isinstance(step, BenchReport):
             say_json(step.to_json()) if json else _say_bench(step)
 
@@ -140,5 +145,9 @@ def _say_bench(report: BenchReport) -> None:
     say_table(["stage", "p50 ms", "p95 ms", "least ms", "times the first"], rows)
     for name, cold in report.colds.items():
         say(f"{name}: {cold.first_s} s from a cold start, {cold.peak_mib} MiB")
+    for name, power in report.powers.items():
+        say(f"{name}: {power}")
+    if report.power_missing:
+        say(report.power_missing)
     inside = ", ".join(dict.fromkeys(report.precisions.values()))
     say(f"{report.machine}; {', '.join(report.cpu_features)}; arithmetic {inside}")

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgezsl.cli.options import BundleOption, ThreadsOption
+from edgezsl.cli.options import BundleOption, PlansOption, ThreadsOption
 from edgezsl.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edgezsl.runtime.sinks import Sink
     from edgezsl.station import Station
 
 ClassesOption = Annotated[
     Path, typer.Option("--classes", "-c", help="What to recognise: classes.yaml or classes.safetensors, watched.")
+]
+CameraOption = Annotated[
+    str | None, typer.Option("--camera", help="A camera by number or device: 0, /dev/video0.", show_default=False)
 ]
 SourceOption = Annotated[
     str | None,
@@ -35,9 +38,7 @@ SourceOption = Annotated[
 
 def run(
     classes: ClassesOption,
-    camera: Annotated[
-        str | None, typer.Option("--camera", help="A camera by number or device: 0, /dev/video0.", show_default=False)
-    ] = None,
+    camera: CameraOption = None,
     source: SourceOption = None,
     bundle: BundleOption = None,
     jsonl: Annotated[
@@ -45,11 +46,14 @@ def run(
     ] = None,
     video: Annotated[Path | None, typer.Option("--video", help="Write an annotated video (.mp4).")] = None,
     window: Annotated[bool, typer.Option("--window", help="Show the annotated picture; q closes it.")] = False,
-    engine: Annotated[str, typer.Option("--engine", help="auto, onnx or openvino.")] = "auto",
+    engine: Annotated[
+        str, typer.Option("--engine", help="auto, onnx, openvino, tensorrt, onnx:cuda or onnx:tensorrt.")
+    ] = "auto",
     threads: ThreadsOption = None,
     precision: Annotated[
         str | None, typer.Option("--precision", help="Which encoder of the bundle.", show_default=False)
     ] = None,
+    plans: PlansOption = None,
     device: Annotated[
         str | None, typer.Option("--device", help="A device profile; default: detected.", show_default=False)
     ] = None,
@@ -64,33 +68,49 @@ def run(
     """Recognise what a camera, a stream or a file shows; edit the class file and the answers change."""
     from edgezsl.cli.live import LiveLine
     from edgezsl.cli.say import say
+    from edgezsl.runtime.notify import ServiceSink
     from edgezsl.station import Station, StationSettings, prefer_latency
 
     settings = StationSettings(
-        source=_one_source(camera, source),
+        source=one_source(camera, source),
         classes=classes,
         bundle=bundle,
         engine=engine,
         threads=threads,
         precision=precision,
+        plans=plans,
         device=device,
         top_k=top,
         as_fast_as_possible=as_fast_as_possible,
         stall_s=stall,
     )
+    service = ServiceSink.from_environment()
+    if service is not None:
+        service.loading()
     with Station.open(settings) as station, _stop_on_signal(station):
         say(f"engine: {station.engine}", stderr=True)
         sinks: list[Sink] = [*_outputs(settings.source, station, jsonl, video, window=window)]
+        if service is not None:  # last: a frame counts for the watchdog when every output has it
+            sinks.append(service)
         prefer_latency()
-        summary = station.run([LiveLine(quiet=jsonl == "-"), *sinks])
-        say(
-            f"{summary.answered} frames answered at {summary.fps:.1f} FPS, {summary.dropped} dropped, "
-            f"{summary.swaps} swaps, {summary.refusals} refusals",
-            stderr=True,
-        )
+        say(_done(station, [LiveLine(quiet=jsonl == "-"), *sinks]), stderr=True)
 
 
-def _one_source(camera: str | None, source: str | None) -> str:
+def _done(station: Station, sinks: Sequence[Sink]) -> str:
+    """Recognise until the source ends, and return in words what was done and what the board drew meanwhile."""
+    from edgezsl.runtime.power import PowerMeter, PowerSampler
+
+    with PowerSampler(PowerMeter(), interval_s=2.0) as sampler:
+        summary = station.run(sinks)
+        power = str(sampler.end())
+    return (
+        f"{summary.answered} frames answered at {summary.fps:.1f} FPS, {summary.dropped} dropped, "
+        f"{summary.swaps} swaps, {summary.refusals} refusals{f'; {power}' if power else ''}"
+    )
+
+
+def one_source(camera: str | None, source: str | None) -> str:
+    """Return the URI of the source that two options name between them."""
     if (camera is None) == (source is None):
         raise typer.BadParameter("give one of --camera and --source", param_hint="--camera / --source")
     return source or (camera if camera is None or not camera.startswith("/") else f"v4l2://{camera}") or ""

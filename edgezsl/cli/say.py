@@ -6,17 +6,20 @@ rich takes 40 ms to import, and draws tables and changing lines only: what needs
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from rich.console import Console
 
 T = TypeVar("T")
+_LEAST_ROOM = 30  # characters for a value, however narrow the terminal
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -42,6 +45,25 @@ def say_facts(facts: Iterable[tuple[str, object]]) -> None:
     width = max(len(word) for word, _ in rows)
     for word, value in rows:
         say(f"{word:<{width}}  {value}")
+
+
+def say_wrapped_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Print pairs of a word and a value, aligned, the value wrapped to the width of the terminal."""
+    rows = [(word, str(value)) for word, value in facts]
+    width = max(len(word) for word, _ in rows) + 2
+    room = max(shutil.get_terminal_size().columns, width + _LEAST_ROOM)
+    for word, value in rows:
+        lead = f"{word:<{width}}"
+        say(
+            textwrap.fill(
+                value,
+                room,
+                initial_indent=lead,
+                subsequent_indent=" " * width,
+                break_on_hyphens=False,
+                break_long_words=False,  # an address or a path is copied whole
+            )
+        )
 
 
 def classes_of(count: int) -> str:
@@ -80,13 +102,13 @@ def followed(steps: Iterable[Any], kind: type[T], *, first: str) -> T:
     raise RuntimeError("the work ended without a result")
 
 
-def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table without lines."""
+def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole: Container[str] = ()) -> None:
+    """Print a table without lines; the columns in `whole` are never wrapped."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     console().print(table)

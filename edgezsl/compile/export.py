@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgezsl.bundle import Bundle
+from edgezsl.compile.board_fit import chosen_precision, fitted, load_supported_profile, with_companions
 from edgezsl.compile.dead_leaves import PARITY_SEED
 from edgezsl.compile.draft import CALIBRATED, make_draft
 from edgezsl.compile.parity import Reference, measure_parity
@@ -19,8 +20,7 @@ from edgezsl.compile.parity_page import parity_page
 from edgezsl.compile.pictures import folder_pictures, generated_pictures
 from edgezsl.compile.recipe import EXPORTED, load_recipe
 from edgezsl.compile.vocabulary import everyday_prototypes, parity_prototypes
-from edgezsl.device import load_profile
-from edgezsl.encoders.graph import require_onnx
+from edgezsl.encoders.graph import load_graph, opset_of, require_onnx
 from edgezsl.encoders.model import Model
 from edgezsl.errors import BundleError, InputError, ParityError, Place
 from edgezsl.files import write_durably
@@ -30,19 +30,19 @@ from edgezsl.records import canonical_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from edgezsl.compile.board_fit import BoardFit
     from edgezsl.compile.choice import Quantized
     from edgezsl.compile.draft import Draft
     from edgezsl.compile.parity_report import ParityReport
     from edgezsl.compile.pictures import Pictures
     from edgezsl.compile.recipe import Recipe
+    from edgezsl.device_profile import DeviceProfile
     from edgezsl.evaluate.progress import Progress
     from edgezsl.manifest import Precision
     from edgezsl.prototypes import ClassPrototypes
 
 GENERATED_PARITY_IMAGES = 120
 FALLBACKS: tuple[Precision, ...] = ("fp16", "fp32")
-# What TensorRT builds from, beside the file for every engine: the float remainder of INT8 is fastest in float16 there.
-_FOR_TENSORRT: tuple[Precision, ...] = ("fp16", "int8_fp16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,11 @@ class ExportSettings:
         model: The model directory, or None for the model that comes with edgezsl.
         out: The bundle's folder, or None for one named after model and precision, in the working directory.
         recipe: A recipe's name or file, or None for the model's own.
-        precision: `fp32`, `fp16`, `int8` or, where the recipe allows it, `int8_dynamic`; None: what the recipe says.
+        precision: `fp32`, `fp16`, `int8` or, where the recipe allows it, `int8_dynamic`; None: what the recipe says, or
+            the board's profile where that does not pay there.
         batch: Frames at once.
-        device: A board's name or its profile's file: where TensorRT runs there, INT8 comes with what TensorRT builds from.
+        device: A board's name or its profile's file, which decides what is not asked for: precision and type of pixels. Where
+            TensorRT runs there, INT8 comes with what TensorRT builds from.
         uint8: Whether the graph takes pixels as they are, and normalises them itself.
         calibration: Where the images come from that set INT8 ranges, or None for generated ones.
         parity_images: A folder of photographs to prove it on, or None for generated images.
@@ -94,6 +96,7 @@ class ExportResult:
         report_file: Where the report lies, for programs; the page for people lies beside it, `.html`.
         calibration: What set the ranges, in words, or empty.
         quantized: How it came to INT8, or None.
+        board: What the profile of the board decided, or None where none was named.
     """
 
     bundle: Bundle
@@ -101,6 +104,7 @@ class ExportResult:
     report_file: Path
     calibration: str
     quantized: Quantized | None
+    board: BoardFit | None
 
     @property
     def report(self) -> ParityReport:
@@ -121,6 +125,7 @@ class ExportResult:
             "skipped": dict(report.skipped),
             "verdicts": {precision: dict(rows) for precision, rows in manifest.verdicts.items()},
             "fallback": fallback.reason if fallback else None,
+            "device": self.board.to_json() if self.board else None,
             "report": str(self.report_file),
             "page": str(self.report_file.with_suffix(".html")),
         }
@@ -138,7 +143,8 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
     Raises:
         ModelError: When the model directory is damaged, or its graph is not one that this version exports.
         RecipeError: When the model's recipe is absent or breaks its format.
-        DeviceError: When there is no such board.
+        ProfileError: When there is no such board, or it is not supported.
+        InputError: When the bundle does not fit into the board.
         SourceError: When calibration or parity has no images.
         ClassFileError: When a class asks for what the model does not offer.
         ParityError: When the export does not say what the model says.
@@ -147,15 +153,20 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
         MissingExtraError: When onnx, ONNX Runtime, OpenCV or tokenizers is needed and not installed.
     """
     require_onnx()
+    profile = load_supported_profile(settings.device) if settings.device else None
     model = Model.open(settings.model)
     recipe = load_recipe(settings.recipe or model.facts.recipe)
-    wanted = _precisions(settings, recipe)
+    chosen = chosen_precision(profile, recipe, settings.precision)
+    _check_precision(chosen[0], settings, recipe)
+    wanted = with_companions(chosen[0], profile)
     Bundle.check_place(settings.out or Path(f"{model.facts.name}-{wanted[-1]}"))
     pictures = _parity_pictures(settings)
     tried = tuple(dict.fromkeys((*([settings.fallback] if settings.fallback else []), *wanted)))
+    uint8 = settings.uint8 or (profile is not None and profile.input_type == "uint8")
     draft = yield from make_draft(
-        model, recipe, tried, batch=settings.batch, calibration=settings.calibration, uint8=settings.uint8
+        model, recipe, tried, batch=settings.batch, calibration=settings.calibration, uint8=uint8
     )
+    board = _board_fit(profile, chosen, draft, tried) if profile else None
     with tempfile.TemporaryDirectory(prefix="edgezsl-export-") as folder:
         drafts = {precision: draft.write(Path(folder) / precision, (precision,)) for precision in tried}
         first = drafts[tried[0]]
@@ -174,12 +185,10 @@ def export(settings: ExportSettings) -> Iterator[Progress | ExportResult]:
     bundle = draft.write(out, kept, report=shown[kept[-1]], names=names, fallback=fallback)
     used = draft.calibration
     words = str(used) if used and kept[-1] in CALIBRATED else ""
-    yield ExportResult(bundle, shown, report_file, words, draft.quantized)
+    yield ExportResult(bundle, shown, report_file, words, draft.quantized, board)
 
 
-def _precisions(settings: ExportSettings, recipe: Recipe) -> tuple[Precision, ...]:
-    """Return what the bundle is to hold, the default last."""
-    precision = settings.precision or recipe.precision_default
+def _check_precision(precision: Precision, settings: ExportSettings, recipe: Recipe) -> None:
     if precision not in EXPORTED:
         expected = " or ".join(EXPORTED)
         raise InputError(f"this version does not export {precision}", code="not_exported", expected=expected)
@@ -192,10 +201,21 @@ def _precisions(settings: ExportSettings, recipe: Recipe) -> tuple[Precision, ..
             "int8_dynamic finds one range for all frames at once, so that a frame's answer would depend on the others"
         )
         raise InputError(message, code="not_allowed", expected="--batch 1", hint="take --int8 for a larger batch")
-    profile = load_profile(settings.device) if settings.device else None
-    if precision == "int8" and profile is not None and "tensorrt" in profile.engines:
-        return (*_FOR_TENSORRT, precision)
-    return (precision,)
+
+
+def _board_fit(
+    profile: DeviceProfile, chosen: tuple[Precision, str], draft: Draft, tried: tuple[Precision, ...]
+) -> BoardFit:
+    encoders = {precision: draft.encoders[precision] for precision in tried}
+    return fitted(
+        profile,
+        chosen,
+        encoders,
+        beside=sum(map(len, draft.model.class_side().values())),
+        batch=draft.batch,
+        input_type=draft.contract.dtype,
+        opset=opset_of(load_graph(encoders[tried[0]], "the image encoder")),
+    )
 
 
 def _kept(

@@ -16,6 +16,7 @@ import numpy as np
 from edgezsl.device import cpu_features
 from edgezsl.errors import InputError, shown
 from edgezsl.evaluate.cold_start import ColdStart, cold_start
+from edgezsl.evaluate.frame_power import FramePower, frame_power
 from edgezsl.preprocess import Preprocessor
 from edgezsl.prototypes import ClassPrototypes, ClassRow
 from edgezsl.runtime.engine import GRAPH_ENGINES, installed_engines, open_engine, serving_engines
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from edgezsl.bundle import Bundle
     from edgezsl.contract import EmbeddingSpace, InputContract
     from edgezsl.runtime.engine import Engine, EngineName
+    from edgezsl.runtime.power import PowerMeter
 
 Preprocess: TypeAlias = "Callable[[Sequence[NDArray[np.uint8]]], NDArray[Any]]"
 FRAME_SIZE = (720, 1280)
@@ -91,6 +93,8 @@ class BenchReport:
         precisions: The arithmetic inside each subject, by its name.
         colds: What a new process with each subject costs, by its name.
         timings: Each stage.
+        powers: What the machine drew for each subject's frames, by its name; empty where the machine reports nothing.
+        power_missing: In words why no power is given, or None.
     """
 
     machine: str
@@ -98,6 +102,8 @@ class BenchReport:
     precisions: dict[str, str] = field(default_factory=dict)
     colds: dict[str, ColdStart] = field(default_factory=dict)
     timings: tuple[Timing, ...] = ()
+    powers: dict[str, FramePower] = field(default_factory=dict)
+    power_missing: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as an object."""
@@ -107,6 +113,8 @@ class BenchReport:
             "precisions": self.precisions,
             "cold_starts": {name: cold.to_json() for name, cold in self.colds.items()},
             "timings": [timing.to_json() for timing in self.timings],
+            "power": {name: power.to_json() for name, power in self.powers.items()},
+            "power_missing": self.power_missing,
         }
 
 
@@ -140,18 +148,22 @@ def open_subjects(
             yield Subject(called, engine, manifest.contract, manifest.space, started)
 
 
-def bench(subjects: Sequence[Subject], *, runs: int, classes: int) -> Iterator[int | BenchReport]:
+def bench(
+    subjects: Sequence[Subject], *, runs: int, classes: int, meter: PowerMeter | None = None
+) -> Iterator[int | BenchReport]:
     """Time preprocessing, each encoder, scoring, and each one's whole path; yield progress, then the report.
 
-    Stages take turns, and each runs twice at its turn: the second is timed.
+    Stages take turns, and each runs twice at its turn: the second is timed. Where the machine says what it draws, each
+    subject then answers frames alone for some seconds.
 
     Args:
         subjects: What to compare, one at least; they are closed at the end.
         runs: How often each stage runs.
         classes: K of the scored matrix.
+        meter: What says what the machine draws, or None: nobody is asked.
 
     Yields:
-        The number of rounds done, and last the report.
+        The number of rounds and stretches done, and last the report.
 
     Raises:
         EngineError: When an engine fails.
@@ -172,6 +184,11 @@ def bench(subjects: Sequence[Subject], *, runs: int, classes: int) -> Iterator[i
                 run()
                 taken[key].append((time.perf_counter() - start) * 1000)
             yield round_number + 1
+        powers: dict[str, FramePower] = {}
+        if meter is not None and meter.reports:
+            for name in names:
+                powers[name] = frame_power(stages["whole frame", name], meter)
+                yield WARM_UP + runs + len(powers)
     finally:
         for subject in subjects:
             subject.engine.close()
@@ -188,6 +205,8 @@ def bench(subjects: Sequence[Subject], *, runs: int, classes: int) -> Iterator[i
         precisions={one.name: one.engine.precision for one in subjects},
         colds={one.name: one.cold for one in subjects if one.cold},
         timings=tuple(timings),
+        powers=powers,
+        power_missing=None if meter is None else meter.why_no_watts,
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edgezsl.bundle import Bundle
     from edgezsl.contract import InputContract, PixelType
-    from edgezsl.device import DeviceProfile
+    from edgezsl.device_profile import DeviceProfile
     from edgezsl.manifest import Batch
     from edgezsl.runtime.onnx_engine import Provider
 

@@ -72,6 +72,7 @@ def test_json_is_one_object_with_the_figures(place, tmp_path):
         "skipped",
         "verdicts",
         "fallback",
+        "device",
         "report",
         "page",
         "precisions",
@@ -171,3 +172,18 @@ def test_inspect_says_what_was_kept_instead_of_what_was_asked_for(place, tmp_pat
     command = [sys.executable, "-m", "edgezsl", "inspect", str(tmp_path / "out")]
     seen = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
     assert re.search(r"^instead of +int8: cosine_mean is", seen, re.MULTILINE), seen
+
+
+def test_a_board_says_what_it_decided_and_how_much_memory_it_has(place, tmp_path):
+    done = edgezsl(*typed(place, "--fp32", "--device", "jetson-orin-nano", "--out", tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "device       jetson-orin-nano (untested): fp32, as asked; opset 17; float32 pixels" in done.stdout
+    assert re.search(
+        r"^memory       about \d+ MiB to run, estimated; the board has 4096 MiB at least$", done.stdout, re.MULTILINE
+    )
+
+
+def test_a_board_that_is_not_supported_is_refused_in_one_line(place, tmp_path):
+    done = edgezsl(*typed(place, "--fp32", "--device", "jetson-agx-xavier", "--out", tmp_path / "out"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "NVIDIA Jetson AGX Xavier is not supported: its last JetPack is 5" in done.stderr

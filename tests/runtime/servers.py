@@ -26,6 +26,7 @@ APT_PACKAGES = (
     "gir1.2-gst-rtsp-server-1.0",
     "python3-gi",
     "xvfb",  # a display without a screen, for the window
+    "systemd",  # systemd-analyze, for the service's unit
 )
 SYSTEM_PYTHON = "/usr/bin/python3"
 RTSP_SIZE = (240, 320)  # height, width

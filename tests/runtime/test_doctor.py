@@ -5,23 +5,30 @@ from __future__ import annotations
 import json
 import struct
 import sys
+from importlib import metadata
+from pathlib import Path
 from subprocess import run
 
 import pytest
 
 from edgezsl.device import detect_profile
-from edgezsl.runtime.doctor import (
-    _PACKAGES,
-    _engine_findings,
-    _package_finding,
-    _video_findings,
-    camera_finding,
-    camera_findings,
-    examine,
-    gives_pictures,
+from edgezsl.runtime.doctor import examine
+from edgezsl.runtime.doctor_board import sensor_findings
+from edgezsl.runtime.doctor_cameras import camera_finding, camera_findings, gives_pictures, video_findings
+from edgezsl.runtime.doctor_engines import (
+    engine_findings,
+    gpu_finding,
+    offered_providers,
+    plan_finding,
+    tensorrt_and_driver,
 )
-from edgezsl.runtime.doctor_probe import Outcome
+from edgezsl.runtime.doctor_packages import CUDA_BINDINGS, PACKAGES, package_finding, shown_step, together_findings
+from edgezsl.runtime.doctor_probe import Clash, Outcome, probe, probe_together
+from edgezsl.runtime.engine import ENGINES
+from edgezsl.runtime.power import PowerMeter
+from tests.sensors import HWMON, ORIN_NANO, THOR, lay
 
+ROOT = Path(__file__).parents[2]
 R36_4 = "# R36 (release), REVISION: 4.7, GCID: 42132812, BOARD: generic, EABI: aarch64, DATE: Thu Sep 18 22:54:44 UTC 2025\n"
 R35_4 = "# R35 (release), REVISION: 4.1, GCID: 33958178, BOARD: t186ref, EABI: aarch64, DATE: Tue Aug  1 19:57:35 UTC 2023\n"
 MEMORY = "MemTotal:        7800000 kB\nMemFree:          187000 kB\nMemAvailable:    {} kB\n"
@@ -64,7 +71,9 @@ def test_this_machine_is_told_from_board_to_window(here):
         "board",
         "cpu",
         "memory",
-        *_PACKAGES,
+        *map(shown_step, PACKAGES),
+        "gpu",
+        "tensorrt plan",
         "engine auto",
         "gst-launch-1.0",
         "window",
@@ -74,7 +83,8 @@ def test_this_machine_is_told_from_board_to_window(here):
 
 
 def test_everything_that_the_tests_need_is_found_to_work(here):
-    for name in (*_PACKAGES, "engine onnx", "engine openvino", "engine auto"):
+    needed = set(PACKAGES) - {"tensorrt", CUDA_BINDINGS}
+    for name in (*needed, "together", "engine onnx", "engine openvino", "engine auto"):
         assert found(here.findings, name).state == "ok", found(here.findings, name)
 
 
@@ -138,14 +148,14 @@ def test_little_free_memory_is_a_warning(tmp_path):
 
 
 def test_an_absent_package_names_the_extra_that_brings_it(tmp_path):
-    finding = _package_finding("tokenizers", ABSENT, None)
+    finding = package_finding("tokenizers", ABSENT, None)
     assert (finding.state, finding.hint) == ("missing", "run: pip install 'edgezsl[text]'")
-    assert _package_finding("yaml", ABSENT, None).state == "broken"
-    assert "python3-opencv" in _package_finding("cv2", ABSENT, jetson(tmp_path)).hint
+    assert package_finding("yaml", ABSENT, None).state == "broken"
+    assert "python3-opencv" in package_finding("cv2", ABSENT, jetson(tmp_path)).hint
 
 
 def test_a_package_that_the_board_does_not_use_may_be_absent(tmp_path):
-    finding = _package_finding("openvino", ABSENT, jetson(tmp_path))
+    finding = package_finding("openvino", ABSENT, jetson(tmp_path))
     assert (finding.state, finding.hint) == ("missing", None)
 
 
@@ -159,22 +169,26 @@ def test_a_package_that_the_board_does_not_use_may_be_absent(tmp_path):
     ],
 )
 def test_a_package_that_fails_comes_with_its_cure(error, hint):
-    finding = _package_finding("cv2", Outcome(error=error), None)
+    finding = package_finding("cv2", Outcome(error=error), None)
     assert (finding.state, finding.detail) == ("broken", error)
     assert hint in finding.hint
 
 
 def test_auto_takes_the_first_engine_of_the_profile_that_works(tmp_path):
-    outcomes = {"engine:onnx": WORKS, "engine:openvino": Outcome(error="ended its process by SIGILL")}
-    findings = _engine_findings(outcomes, detect_profile(tmp_path, machine="x86_64"))
+    outcomes = {
+        "engine:onnx": WORKS,
+        "engine:openvino": Outcome(error="ended its process by SIGILL"),
+        "engine:tensorrt": ABSENT,
+    }
+    findings = engine_findings(outcomes, detect_profile(tmp_path, machine="x86_64"))
     assert found(findings, "engine openvino").state == "broken"
     assert found(findings, "engine auto").detail.startswith("onnx: ")
 
 
 def test_an_engine_that_gives_a_wrong_answer_is_not_taken(tmp_path):
     wrong = Outcome("1.0", facts={"correct": False, "runs_on": ["CPU"]})
-    findings = _engine_findings({"engine:onnx": wrong, "engine:openvino": ABSENT}, None)
-    assert [one.state for one in findings] == ["broken", "missing", "broken"]
+    findings = engine_findings({"engine:onnx": wrong, "engine:openvino": ABSENT, "engine:tensorrt": ABSENT}, None)
+    assert [one.state for one in findings] == ["broken", "missing", "missing", "broken"]
     assert "edgezsl[runtime]" in found(findings, "engine auto").hint
 
 
@@ -227,9 +241,9 @@ def test_a_camera_that_this_user_may_not_open_names_the_group():
 
 def test_on_a_jetson_an_opencv_without_gstreamer_is_a_warning(tmp_path):
     pip, apt = (Outcome("4", facts={"window": "QT5", "ffmpeg": True, "gstreamer": has}) for has in (False, True))
-    assert found(_video_findings(pip, jetson(tmp_path)), "opencv video").state == "warning"
-    assert found(_video_findings(apt, jetson(tmp_path)), "opencv video").state == "ok"
-    assert found(_video_findings(pip, None), "opencv video").state == "ok"
+    assert found(video_findings(pip, jetson(tmp_path)), "opencv video").state == "warning"
+    assert found(video_findings(apt, jetson(tmp_path)), "opencv video").state == "ok"
+    assert found(video_findings(pip, None), "opencv video").state == "ok"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +259,7 @@ def test_a_window_needs_an_opencv_with_windows_and_a_display(monkeypatch, facts,
     monkeypatch.delenv("DISPLAY", raising=False)
     if display:
         monkeypatch.setenv("DISPLAY", display)
-    finding = found(_video_findings(Outcome("4", facts=facts), None), "window")
+    finding = found(video_findings(Outcome("4", facts=facts), None), "window")
     assert (finding.state, finding.detail) == (state, detail)
 
 
@@ -253,3 +267,270 @@ def test_the_doctor_itself_imports_no_package_that_it_examines():
     code = "import sys, edgezsl.runtime.doctor; print(*sorted({'cv2', 'onnxruntime', 'openvino', 'tokenizers', 'yaml'} & set(sys.modules)))"
     done = run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+# What an extension module does that was built for NumPy 1, and what the installed NumPy 2 answers: a page on stderr.
+OF_NUMPY_1 = "import importlib\nimportlib.import_module('numpy.core._multiarray_umath')._ARRAY_API\n"
+CV2 = "__version__ = '4.8.0'\ndef getBuildInformation(): return '  GStreamer:  YES (1.20.3)'\n"
+NO_GPU = {"error": "there is no GPU that CUDA can use (cudaErrorNoDevice)", "code": "no_gpu"}
+
+
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    """Return a function that lays modules in a folder that comes before what is installed: paths to texts."""
+    folder = tmp_path / "site"
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
+
+    def write(**texts):
+        lay(folder, {f"{name.replace('__', '/')}.py": text for name, text in texts.items()})
+        return folder
+
+    return write
+
+
+def together(names):
+    outcomes, clashes = probe_together(("numpy", *names), limit_s=60)
+    return outcomes, together_findings(outcomes, clashes, None)
+
+
+def test_a_package_that_was_built_for_numpy_1_is_named_with_the_numpy_that_it_meets(packages):
+    packages(cv2=f"{OF_NUMPY_1}{CV2}")
+    outcomes, (finding,) = together(["cv2"])
+    assert (finding.name, finding.state) == ("cv2 with numpy", "broken")
+    assert f"built for NumPy 1 and meets NumPy {metadata.version('numpy')}" in finding.detail
+    assert finding.hint == "run: pip install 'numpy<2'"
+    assert package_finding("cv2", outcomes["cv2"], None).hint == finding.hint
+
+
+def test_one_that_goes_on_in_spite_of_it_is_a_warning(packages):
+    packages(cv2=f"try:\n    {OF_NUMPY_1.strip().replace(chr(10), '; ')}\nexcept Exception: pass\n{CV2}")
+    outcomes, (finding,) = together(["cv2"])
+    assert outcomes["cv2"].works
+    assert (finding.name, finding.state) == ("cv2 with numpy", "warning")
+    assert "may crash" in finding.detail
+
+
+def test_one_that_was_built_for_numpy_2_is_told_from_it_and_on_a_jetson_numpy_stays(tmp_path):
+    outcomes = {
+        "numpy": Outcome("1.26.4", facts={"places": ["/venv", "/usr/lib/python3/dist-packages"]}),
+        "cv2": Outcome(error="ImportError: numpy._core.multiarray failed to import"),
+    }
+    (pc,), (board,) = (together_findings(outcomes, (), one) for one in (None, jetson(tmp_path)))
+    assert "built for NumPy 2 and meets NumPy 1.26.4 (from /venv, which hides the NumPy in /usr/lib" in pc.detail
+    assert pc.hint == "run: pip install 'numpy>=2'"
+    assert "sudo apt install python3-opencv" in board.hint
+
+
+def test_a_fault_under_the_numpy_that_it_was_built_for_is_its_own():
+    outcomes = {"numpy": Outcome("2.4.6"), "cv2": Outcome(error="ImportError: numpy._core.multiarray failed to import")}
+    assert found(together_findings(outcomes, (), None), "together").state == "ok"
+    assert "--force-reinstall" in package_finding("cv2", outcomes["cv2"], None).hint
+
+
+def test_a_pair_that_crashes_in_one_process_is_named_with_its_order(packages):
+    packages(cv2=CV2, tensorrt="import sys, os\nif 'cv2' in sys.modules: os.abort()\n__version__ = '10.3.0'")
+    outcomes, (finding,) = together(["cv2", "tensorrt"])
+    assert outcomes["tensorrt"].works
+    assert (finding.name, finding.state) == ("tensorrt with cv2", "broken")
+    assert "works alone, but not after cv2 in one process: ended its process by SIGABRT" in finding.detail
+    assert "tensorrt first" in finding.detail
+    assert "another version of cv2 or tensorrt" in finding.hint
+
+
+def test_a_library_without_room_for_its_thread_local_memory_is_to_be_loaded_first():
+    library = "/usr/lib/aarch64-linux-gnu/libgomp.so.1"
+    clash = Clash(
+        "cv2", ("onnxruntime",), f"ImportError: {library}: cannot allocate memory in static TLS block", other_way=True
+    )
+    (finding,) = together_findings({"cv2": WORKS, "onnxruntime": WORKS}, (clash,), None)
+    assert f"LD_PRELOAD={library}" in finding.hint
+
+
+def test_a_pip_opencv_that_hides_jetpacks_says_where_both_lie_and_what_to_run(packages, tmp_path, monkeypatch):
+    system = lay(tmp_path / "usr/lib/python3.10/dist-packages", {"cv2/__init__.py": CV2})
+    ours = packages(cv2="__version__ = '5'\ndef getBuildInformation(): return ''")
+    monkeypatch.setenv("PYTHONPATH", f"{ours}:{system}")
+    outcome = probe(("cv2",), limit_s=60)["cv2"]
+    finding = package_finding("cv2", outcome, jetson(tmp_path))
+    assert finding.state == "warning"
+    assert f"in {ours} hides JetPack's in {system}" in finding.detail
+    assert finding.hint == "run: pip uninstall opencv-python"
+    assert str(system) in found(video_findings(outcome, jetson(tmp_path)), "opencv video").hint
+    assert package_finding("cv2", outcome, None).state == "ok"
+
+
+def test_a_jetpack_package_that_this_environment_does_not_see_is_not_asked_for_again(tmp_path):
+    system = lay(tmp_path / "usr/lib/python3.10/dist-packages", {"cv2/__init__.py": "", "tensorrt/__init__.py": ""})
+    for name in ("cv2", "tensorrt"):
+        finding = package_finding(name, ABSENT, jetson(tmp_path), tmp_path)
+        assert f"JetPack's lies in {system}" in finding.detail
+        assert "--system-site-packages" in finding.hint
+        assert "apt install" in package_finding(name, ABSENT, jetson(tmp_path / "bare"), tmp_path / "bare").hint
+
+
+def test_the_bindings_of_cuda_come_with_the_extra_of_the_jetpack(tmp_path):
+    assert package_finding(CUDA_BINDINGS, ABSENT, jetson(tmp_path)).hint == "run: pip install 'edgezsl[jetpack6]'"
+
+
+def engines_with(packages, **modules):
+    packages(**modules)
+    outcomes = probe([f"engine:{name}" for name in ENGINES] + ["gpu"], limit_s=60)
+    return outcomes, engine_findings(outcomes, None)
+
+
+@pytest.mark.parametrize(
+    ("version", "refused"), [("8.5.2.2", True), ("10.2.0", True), ("12.0.0", True), ("10.3.0", False)]
+)
+def test_a_tensorrt_of_another_age_is_refused_in_words(packages, version, refused):
+    _, findings = engines_with(packages, tensorrt=f"__version__ = '{version}'")
+    finding = found(findings, "engine tensorrt")
+    assert (finding.state == "broken") is refused
+    assert (f"TensorRT {version} is installed; expected at least 10.3 and below 12.0" in finding.detail) is refused
+    if not refused:
+        assert "cuda-bindings" in finding.detail
+        assert "edgezsl[tensorrt]" in finding.hint
+
+
+A_GPU = """
+import sys
+from types import SimpleNamespace
+from tests.fakes_cuda import FakeCudart, FakeGpu
+class Cudart(FakeCudart):
+    def cudaGetDeviceProperties(self, number):
+        return self.cudaError_t(0), SimpleNamespace(name=b"Orin", major=8, minor=7, multiProcessorCount=8)
+sys.modules[__name__] = Cudart(FakeGpu(devices={}, driver={}))
+"""
+
+
+def test_a_machine_with_tensorrt_and_a_gpu_says_which_plan_is_lacking_and_what_compile_would_give(
+    packages, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("EDGEZSL_PLANS", str(tmp_path / "plans"))
+    outcomes, findings = engines_with(
+        packages, tensorrt="__version__ = '10.3.0'", cuda__bindings__runtime=A_GPU.format(1, 13000)
+    )
+    gpu = gpu_finding(outcomes["gpu"], None, tmp_path)
+    assert (gpu.state, gpu.detail) == (
+        "ok",
+        "Orin, compute capability 8.7, 8 SMs, 1024 MiB free, driver for CUDA 13.0",
+    )
+    engine = found(findings, "engine tensorrt")
+    assert engine.state == "missing"
+    assert "no TensorRT plan" in engine.detail
+    assert "edgezsl compile" in engine.hint
+    plan = plan_finding(outcomes["engine:tensorrt"])
+    assert plan.state == "missing"
+    assert "`edgezsl compile` would build" in plan.detail
+    assert "int8" in plan.detail
+    assert found(findings, "engine auto").detail.startswith("onnx: ") or "openvino" in findings[-1].detail
+
+
+@pytest.mark.parametrize(
+    ("devices", "driver", "state", "words"),
+    [
+        (0, 13000, "missing", "not needed"),
+        (0, 0, "missing", "not needed"),
+        (1, 12040, "broken", "for CUDA 12.4; expected"),
+    ],
+)
+def test_a_gpu_that_is_absent_is_told_from_a_driver_that_is_too_old(packages, tmp_path, devices, driver, state, words):
+    packages(cuda__bindings__runtime=A_GPU.format(devices, driver))
+    finding = gpu_finding(probe(("gpu",), limit_s=60)["gpu"], None, tmp_path)
+    assert finding.state == state
+    assert words in finding.detail
+
+
+def test_a_driver_without_its_gpu_is_a_warning(tmp_path):
+    version = "NVRM version: NVIDIA UNIX Open Kernel Module for aarch64  540.4.0  Release Build"
+    lay(tmp_path, {"proc/driver/nvidia/version": version})
+    finding = gpu_finding(Outcome(error=NO_GPU["error"], facts=NO_GPU), None, tmp_path)
+    assert finding.state == "warning"
+    assert "driver 540.4.0 is loaded" in finding.detail
+    assert (
+        gpu_finding(Outcome(error=NO_GPU["error"], facts=NO_GPU), jetson(tmp_path / "board"), tmp_path / "no").state
+        == "warning"
+    )
+
+
+def test_a_tensorrt_for_a_later_cuda_than_the_driver_is_a_pair_that_does_not_fit(packages):
+    folder = packages(tensorrt="")
+    dist = folder / "tensorrt_cu13-10.13.3.9.dist-info"
+    lay(dist, {"METADATA": "Metadata-Version: 2.1\nName: tensorrt-cu13\nVersion: 10.13.3.9"})
+    code = "from edgezsl.runtime.doctor_engines import *; from edgezsl.runtime.doctor_probe import Outcome;"
+    code += "print(*tensorrt_and_driver({'tensorrt': Outcome('10'), 'gpu': Outcome(facts={'cuda_driver': '%s'})}))"
+    old, new = (
+        run([sys.executable, "-c", code % one], capture_output=True, text=True, check=True) for one in ("12.6", "13.0")
+    )
+    assert "tensorrt-cu13 was built for CUDA 13, the driver is for CUDA 12.6" in old.stdout
+    assert "pip install tensorrt-cu12" in old.stdout
+    assert new.stdout.strip() == ""
+    assert tensorrt_and_driver({"tensorrt": ABSENT, "gpu": Outcome(facts={"cuda_driver": "12.6"})}) == ()
+
+
+def test_two_opencvs_of_pip_at_once_are_a_warning_with_the_one_to_remove(packages):
+    dist = packages(cv2=CV2) / "opencv_python_headless-4.13.0.dist-info"
+    lay(dist, {"METADATA": "Metadata-Version: 2.1\nName: opencv-python-headless\nVersion: 4.13.0"})
+    code = "from edgezsl.runtime.doctor_packages import *; from edgezsl.runtime.doctor_probe import Outcome;"
+    code += "print(package_finding('cv2', Outcome('4.13.0'), None))"
+    said = run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "state='warning'" in said
+    assert "opencv-python-headless 4.13.0" in said
+    assert "run: pip uninstall opencv-python-headless" in said
+
+
+def test_a_gpu_build_of_onnx_runtime_that_does_not_reach_the_gpu_is_broken(packages):
+    packages(
+        onnxruntime="""
+import sys, importlib.util, importlib.machinery
+here = [one for one in sys.path if not one.endswith("/site")]
+spec = importlib.machinery.PathFinder.find_spec("onnxruntime", here)
+real = importlib.util.module_from_spec(spec)
+sys.modules["onnxruntime"] = real
+spec.loader.exec_module(real)
+offered = real.get_available_providers
+real.get_available_providers = lambda: ["CUDAExecutionProvider", *offered()]
+"""
+    )
+    outcomes = probe([f"engine:{name}" for name in ENGINES], limit_s=60)
+    assert offered_providers(outcomes) == ("onnx:cuda",)
+    outcomes.update(probe(["engine:onnx:cuda"], limit_s=60))
+    findings = engine_findings(outcomes, None)
+    assert found(findings, "engine onnx").state == "ok"
+    assert found(findings, "engine onnx:cuda").state == "broken"
+    assert "cuda provider does not work here" in found(findings, "engine onnx:cuda").detail
+    outcomes["engine:onnx:cuda"] = Outcome("1.32.0", facts={"correct": True})
+    assert found(engine_findings(outcomes, None), "engine onnx:cuda").state == "ok"
+
+
+def test_a_recorded_jetson_shows_its_power_mode_clocks_and_sensors(tmp_path):
+    report = examine(lay(tmp_path, ORIN_NANO), machine="aarch64")
+    told = {one.name: (one.state, one.detail) for one in report.machine}
+    assert told["power mode"] == ("ok", "2, MAXN_SUPER")
+    assert told["tensorrt on disk"] == ("ok", "10.3.0.30-1+cuda12.5")
+    assert told["clocks"][1].endswith(
+        "17000000.gpu 1020 of 1020-1020 MHz (nvhost_podgov); all held, as by jetson_clocks"
+    )
+    assert told["power"] == ("ok", "9.3 W (VDD_IN)")
+    assert told["temperature"] == ("ok", "63.8 °C at most, of tj-thermal")
+    assert told["throttling"][0] == "warning"
+    assert "under-voltage 1, instantaneous over-current 2" in told["throttling"][1]
+    assert "nvidia-jetpack is 6.2.1+b38" in told["jetpack"][1]
+
+
+def test_a_board_that_is_throttled_now_is_a_warning_with_what_to_do(tmp_path):
+    found_now = found(sensor_findings(PowerMeter(lay(tmp_path, THOR))), "throttling")
+    assert (found_now.state, found_now.detail) == ("warning", "in force: gpu too hot")
+    assert "cool the board" in found_now.hint
+    lay(tmp_path, {HWMON.format(3, "name"): "soctherm_oc", HWMON.format(3, "oc3_event_cnt"): 37})
+    (tmp_path / "sys/class/thermal/cooling_device3/cur_state").write_text("0")
+    quiet = found(sensor_findings(PowerMeter(tmp_path)), "throttling")
+    assert (quiet.state, quiet.detail) == ("ok", "none now; since it was started: instantaneous over-current 37")
+
+
+def test_a_jetpack_5_on_disk_is_refused_in_words(tmp_path):
+    status = "Package: libnvinfer8\nStatus: install ok installed\nVersion: 8.5.2-1+cuda11.4\n"
+    finding = found(
+        examine(lay(tmp_path, {"var/lib/dpkg/status": status}), machine="aarch64").machine, "tensorrt on disk"
+    )
+    assert finding.state == "warning"
+    assert "at least 10.3" in finding.detail

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgezsl.runtime.doctor_child import TINY_ONNX, _opencv_facts
-from edgezsl.runtime.doctor_probe import probe
+from edgezsl.runtime.doctor_probe import Clash, probe, probe_together
 
 LIMIT_S = 60.0
 
@@ -34,6 +34,83 @@ def test_a_package_that_kills_its_process_is_named_with_the_signal_and_the_other
     assert outcomes["cv2"].error == "ended its process by SIGSEGV"
     assert outcomes["yaml"].error is None
     assert outcomes["yaml"].version
+
+
+SEGFAULT = "import ctypes; ctypes.string_at(0)"
+
+
+def test_a_pair_that_crashes_together_is_named_though_each_works_alone(fake):
+    fake("first", "")
+    fake("second", "")
+    fake("third", f"import sys\nif 'first' in sys.modules:\n    {SEGFAULT}")
+    outcomes, clashes = probe_together(("first", "second", "third", "yaml"), limit_s=LIMIT_S)
+    assert all(one.works for one in outcomes.values())
+    assert clashes == (Clash("third", ("first",), "ended its process by SIGSEGV", other_way=True),)
+
+
+def test_a_pair_that_fails_whichever_comes_first_is_said_so(fake):
+    for name, other in (("first", "second"), ("second", "first")):
+        fake(name, f"import sys\nif '{other}' in sys.modules: raise ImportError('undefined symbol')")
+    outcomes, clashes = probe_together(("first", "second"), limit_s=LIMIT_S)
+    assert outcomes["second"].works
+    assert clashes == (Clash("second", ("first",), "ImportError: undefined symbol", other_way=False),)
+
+
+def test_what_fails_only_beside_two_others_names_both(fake):
+    fake("first", "")
+    fake("second", "")
+    fake("third", "import os, sys\nif {'first', 'second'} <= set(sys.modules): os.abort()")
+    _, clashes = probe_together(("first", "second", "third"), limit_s=LIMIT_S)
+    assert clashes == (Clash("third", ("first", "second"), "ended its process by SIGABRT"),)
+
+
+def test_after_a_crash_the_rest_still_meets_what_had_gone_well(fake):
+    fake("first", "")
+    fake("second", SEGFAULT)
+    fake("third", "import sys\nif 'first' in sys.modules: raise ImportError('no')")
+    outcomes, clashes = probe_together(("first", "second", "third"), limit_s=LIMIT_S)
+    assert outcomes["second"].error == "ended its process by SIGSEGV"
+    assert [(one.step, one.after) for one in clashes] == [("third", ("first",))]
+
+
+def test_a_package_that_dies_the_second_time_does_not_hold_up_the_rest(fake, tmp_path):
+    fake("first", f"import os, pathlib\np = pathlib.Path('{tmp_path}/seen')\nif p.exists(): os.abort()\np.touch()")
+    fake("second", "import os; os.abort()")
+    fake("third", "")
+    outcomes = probe(("first", "second", "third"), limit_s=LIMIT_S)
+    assert [outcomes[name].works for name in ("first", "second", "third")] == [True, False, True]
+
+
+def test_a_package_that_fails_alone_is_no_pair(fake):
+    fake("cv2", "raise ImportError('libGL.so.1')")
+    outcomes, clashes = probe_together(("yaml", "cv2"), limit_s=LIMIT_S)
+    assert outcomes["cv2"].error == "ImportError: libGL.so.1"
+    assert clashes == ()
+
+
+def test_where_copies_of_a_package_lie_is_told_in_the_order_of_the_path(fake, tmp_path, monkeypatch):
+    hidden = tmp_path / "hidden"
+    (hidden / "first").mkdir(parents=True)
+    (hidden / "first" / "__init__.py").touch()
+    (tmp_path / "namespace" / "first").mkdir(parents=True)
+    fake("first", "")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{tmp_path / 'namespace'}:{hidden}")
+    assert probe(("first",), limit_s=LIMIT_S)["first"].facts["places"] == [str(tmp_path), str(hidden)]
+
+
+def test_what_a_package_printed_is_told_with_its_own_step(fake):
+    fake("first", "import os; os.write(1, b'out ')\nprint('warning of first')")
+    fake("second", "")
+    outcomes = probe(("first", "second"), limit_s=LIMIT_S)
+    assert outcomes["first"].facts["said"].split() == ["out", "warning", "of", "first"]
+    assert "said" not in outcomes["second"].facts
+
+
+def test_a_part_of_a_package_that_is_absent_is_missing_and_a_part_that_lacks_its_own_is_not(fake, tmp_path):
+    assert probe(("no_such.package.at_all",), limit_s=LIMIT_S)["no_such.package.at_all"].missing
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "whole.py").write_text("import no_such_package")
+    assert "no_such_package" in probe(("half.whole",), limit_s=LIMIT_S)["half.whole"].error
 
 
 def test_a_package_that_hangs_is_given_up_after_the_limit(fake):

@@ -1,0 +1,205 @@
+"""What turns a board into a station: a service, its settings, its folders, its versions, and a script that a person can read.
+
+The texts are templates in `devices/provision/`; here stands only what differs from board to board. Nothing is installed:
+the script does that, on the board, when somebody runs it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from edgezsl.catalogue import catalogue_folder
+from edgezsl.errors import InputError, Place, ProfileError, shown
+from edgezsl.files import write_durably
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgezsl.device_profile import DeviceProfile
+    from edgezsl.device_rows import JetPack
+
+SCRIPT = "install.sh"
+SETTINGS = "edgezsl.env"
+TEMPLATES = ("edgezsl.service", SETTINGS, "edgezsl.tmpfiles", "classes.yaml", SCRIPT)
+CONSTRAINTS = "constraints.txt"
+
+_TOKEN = re.compile(r"@([A-Z][A-Z0-9_]*)@")
+_ARGUS = re.compile(r"^\s*csi:|\bnvarguscamerasrc\b", re.IGNORECASE)
+_NETWORK = re.compile(r"\b(?:rtsps?|https?|rtmps?|srt|tcp|udp)://|\b(?:rtsp|udp|tcpclient)src\b", re.IGNORECASE)
+_PIPELINE = re.compile(r"^\s*(?:csi|gst):", re.IGNORECASE)
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._+-]*")
+_MODES = {SCRIPT: 0o755, SETTINGS: 0o600}  # settings may hold a camera's password
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """The files for one station, and what they were written for.
+
+    Attributes:
+        board: The device profile's name.
+        source: The camera's URI, credentials included: for the settings, not for a log.
+        jetpack: The major version of JetPack, such as `6`; None where the board has none.
+        extras: Of edgezsl, for pip.
+        files: The text of each file, by its name.
+    """
+
+    board: str
+    source: str
+    jetpack: str | None
+    extras: str
+    files: dict[str, str]
+
+    def write(self, folder: Path) -> None:
+        """Write the files into a folder that does not exist yet, or is empty.
+
+        Raises:
+            InputError: When something lies there, or it cannot be written.
+        """
+        place = Place(str(folder))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                hint = "give a new folder: what was edited there is not overwritten"
+                raise InputError("this folder is not empty", code="exists", where=place, hint=hint)
+            for name, text in self.files.items():
+                path = folder / name
+                path.touch(_MODES.get(name, 0o644))
+                write_durably(path, text.encode())
+                path.chmod(_MODES.get(name, 0o644))
+        except OSError as cause:
+            message = f"the files cannot be written ({cause.strerror})"
+            raise InputError(message, code="unwritable", where=place, hint="choose another folder") from cause
+
+
+def provision(
+    profile: DeviceProfile, *, source: str | None = None, jetpack: str | None = None, bundle: str | None = None
+) -> Provision:
+    """Return the files that make a station of a board.
+
+    Args:
+        profile: The board.
+        source: The camera's URI, as `edgezsl run --source` takes it; None takes the profile's first.
+        jetpack: The major version of JetPack, needed where the board can have several.
+        bundle: The absolute path that the model's folder has on the board; None is the model of edgezsl.
+
+    Raises:
+        ProfileError: When the board is not supported, or nothing is known of its camera or this JetPack.
+        InputError: When source or bundle cannot stand in the settings, or the templates are missing.
+    """
+    if profile.status == "unsupported":
+        raise ProfileError(
+            f"{profile.name} is not supported: {profile.status_reason}",
+            code="unsupported_board",
+            hint="edgezsl devices lists the boards that are",
+        )
+    source = _source(profile, source)
+    if bundle is not None and not _PLAIN_PATH.fullmatch(bundle):
+        message = f"the bundle on the board is {shown(bundle)}"
+        expected = "an absolute path of letters, digits and / . _ + -"
+        raise InputError(message, code="bad_path", expected=expected, hint="such as /var/lib/edgezsl/bundles/mine")
+    rows = _rows(profile, jetpack)
+    major = _major(rows[0]) if rows else None
+    extras = f"jetpack{major}" if major else _extras(profile)
+    values = {
+        **_words(profile, major),
+        "SOURCE": _setting(source),
+        "RUN_OPTIONS": _setting(f"--bundle {bundle}" if bundle else ""),
+        "WANTS": "network-online.target" if _NETWORK.search(source) else "",
+        "PRIVATE_TMP": "no" if _ARGUS.search(source) else "yes",
+        "WRITABLE": "/tmp" if _ARGUS.search(source) else "",  # noqa: S108  # strict protection would close it
+        "ARCH": quote(profile.arch),
+        "EXTRAS": quote(extras),
+        "PYTHON": quote(rows[0].python if rows else ""),
+        "L4T": quote(_releases(rows)),
+        "PLANS": "yes" if "tensorrt" in profile.engines else "no",
+        "BUNDLE": quote(bundle or ""),
+        "PACKAGES": " ".join(_packages(source, jetson=bool(rows))),
+    }
+    files = {name: _filled(name, values) for name in TEMPLATES}
+    files[CONSTRAINTS] = _template(f"constraints-jetpack{major}.txt" if major else "constraints-device.txt")
+    return Provision(profile.name, source, major, extras, files)
+
+
+def _source(profile: DeviceProfile, source: str | None) -> str:
+    if source is None:
+        if not profile.cameras:
+            message = f"the profile {profile.name} names no camera"
+            raise ProfileError(message, code="no_camera", hint="give one with --camera or --source")
+        source = profile.cameras[0].uri
+    if not source.strip() or not source.isprintable():
+        message = "the source is empty, or holds a sign that cannot be printed"
+        raise InputError(message, code="bad_source", hint="give it on one line, as for edgezsl run --source")
+    return source
+
+
+def _rows(profile: DeviceProfile, jetpack: str | None) -> list[JetPack]:
+    """Return the releases of the major version of JetPack that is meant; none where the board has no JetPack."""
+    supported = [row for row in profile.jetpack if row.unsupported is None]
+    majors = sorted({_major(row) for row in supported})
+    if jetpack is None and len(majors) > 1:
+        message = f"{profile.name} can have JetPack {' or '.join(majors)}"
+        hint = f"say which: --jetpack {majors[0]}; on the board, edgezsl devices detect knows it"
+        raise ProfileError(message, code="which_jetpack", hint=hint)
+    rows = [row for row in supported if jetpack in {None, _major(row)}]
+    if not rows and (jetpack is not None or profile.jetpack):
+        why = next((row.unsupported for row in profile.jetpack if row.unsupported and jetpack == _major(row)), None)
+        message = f"{profile.name} is not supported with JetPack {jetpack}" + (f": {why}" if why else "")
+        expected = f"JetPack {' or '.join(majors)}" if majors else "no JetPack: the board has none"
+        raise ProfileError(message, code="unsupported_jetpack", expected=expected, hint="edgezsl devices show NAME")
+    return rows
+
+
+def _releases(rows: list[JetPack]) -> str:
+    """Return the major releases of Jetson Linux in rows of JetPack, as a pattern; empty where there are no rows."""
+    known = sorted({release.split(".")[0] for row in rows for release in row.l4t})
+    return "|".join(known or ["[0-9]+"] if rows else [])
+
+
+def _major(row: JetPack) -> str:
+    return row.jetpack.split(".")[0]
+
+
+def _extras(profile: DeviceProfile) -> str:
+    """Return the extras of a board without JetPack; ONNX Runtime is a choice of its own."""
+    return ",".join(["camera", "text", *(name for name in ("openvino", "tensorrt") if name in profile.engines)])
+
+
+def _words(profile: DeviceProfile, major: str | None) -> dict[str, str]:
+    """Return what stands in comments: on one line, whatever a profile of the user's own holds."""
+    title = "".join(sign if sign.isprintable() else " " for sign in profile.title)
+    system = f"JetPack {major}" if major else f"Debian or Ubuntu on {profile.arch}"
+    return {"TITLE": title, "BOARD": profile.name, "SYSTEM": system}
+
+
+def _packages(source: str, *, jetson: bool) -> list[str]:
+    packages = ["python3-venv"]
+    packages += ["python3-opencv", "python3-libnvinfer"] if jetson else ["libgl1", "libglib2.0-0"]
+    if jetson or _PIPELINE.search(source):
+        packages += ["gstreamer1.0-tools", "gstreamer1.0-plugins-base", "gstreamer1.0-plugins-good"]
+    if "libcamerasrc" in source:
+        packages.append("gstreamer1.0-libcamera")
+    return packages
+
+
+def _setting(value: str) -> str:
+    """Return a value in double quotes, as systemd reads it in an environment file."""
+    return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
+
+
+def _filled(name: str, values: dict[str, str]) -> str:
+    """Return a template with its tokens replaced; no line ends in a space where a value is empty."""
+    text = _TOKEN.sub(lambda token: values[token[1]], _template(name))
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+def _template(name: str) -> str:
+    path = catalogue_folder("devices") / "provision" / name
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as cause:
+        message = f"the template cannot be read ({cause.strerror})"
+        hint = "install edgezsl again, or a version that knows this JetPack"
+        raise InputError(message, code="template_missing", where=Place(str(path)), hint=hint) from cause
