@@ -48,7 +48,9 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
-MACHINE_PATHS = re.compile(r"(?<![\w.:/])/(?:home|root|work|tmp|mnt|opt|srv|Users|private)\b|\b[A-Z]:\\")
+# Of a station, not of somebody's machine: where the service is installed, and the socket of a Jetson's camera daemon.
+OF_A_STATION = r"tmp(?=/)(?!/argus_socket)|opt(?!/edgezsl)"
+MACHINE_PATHS = re.compile(rf"(?<![\w.:/])/(?:home|root|work|{OF_A_STATION}|mnt|srv|Users|private)\b|\b[A-Z]:\\")
 
 
 def of_page(page):
