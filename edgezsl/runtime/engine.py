@@ -303,8 +303,7 @@ def open_first_engine(
             left = tuple(name for name in left if name != choice.name)
             if requested != "auto" or not set(left) & set(serving_engines(wanted)):
                 raise
-            advice = f"; {fault.hint}" if fault.hint else ""
-            refusals.append(f"{choice.name} was not taken: {fault.message}{advice}")
+            refusals.append(f"{choice.name} was not taken: {str(fault).removeprefix(f'{fault.where}: ')}")
         else:
             return engine, "; ".join([*refusals, choice.reason])
 

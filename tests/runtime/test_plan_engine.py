@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,7 +20,17 @@ from edgezsl.runtime.onnx_engine import OnnxEngine
 from edgezsl.runtime.plan_engine import open_plan
 from edgezsl.runtime.plan_record import Machine
 from edgezsl.runtime.tensorrt_log import tensorrt_logger
-from tests.factories import SIZE, D, golden_frames, graph_bytes, small_contract, small_manifest, small_space
+from edgezsl.station import Station, StationSettings
+from tests.factories import (
+    SIZE,
+    D,
+    colour_prototypes,
+    golden_frames,
+    graph_bytes,
+    small_contract,
+    small_manifest,
+    small_space,
+)
 from tests.fakes_tensorrt import known_answer
 from tests.fakes_tensorrt_build import BuildMachine
 
@@ -153,3 +164,87 @@ def test_a_gpu_that_does_not_say_what_it_is_is_an_error(monkeypatch, orin):
     monkeypatch.setattr(cudart, "cudaGetDeviceProperties", lambda _: (failed, None))
     with pytest.raises(EngineError, match=r"CUDA does not say what GPU this is \(cudaErrorInvalidValue\)"):
         this_machine("10.3.0")
+
+
+# --- whatever is wrong, a stream goes on with ONNX Runtime, and says once what was wrong ---
+
+
+def another_board(monkeypatch, plans):
+    install(monkeypatch, sm_count=16)
+
+
+def another_version(monkeypatch, plans):
+    monkeypatch.setattr(sys.modules["tensorrt"], "__version__", "10.13.3")
+
+
+def cut_off(monkeypatch, plans):
+    plan = next(plans.glob("*/*.plan"))
+    plan.write_bytes(plan.read_bytes()[:-1])
+
+
+def tampered(monkeypatch, plans):
+    plan = next(plans.glob("*/*.plan"))
+    plan.write_bytes(plan.read_bytes().replace(b"8.7", b"8.8"))
+
+
+def writable_by_others(monkeypatch, plans):
+    next(plans.glob("*/*.plan")).chmod(0o666)
+
+
+def no_plan(monkeypatch, plans):
+    for path in plans.glob("*/*"):
+        path.unlink()
+
+
+def no_gpu(monkeypatch, plans):
+    install(monkeypatch, devices=0)
+
+
+def too_old(monkeypatch, plans):
+    monkeypatch.setattr(sys.modules["tensorrt"], "__version__", "8.6.2")
+
+
+def orin_nano(bundle, folder):
+    """Return what runs there: the plans in `plans`, and classes by vectors."""
+    classes = folder / "classes.safetensors"
+    colour_prototypes("red", "green", space=bundle.manifest.space).write(classes)
+    source = "synthetic:?width=160&height=120&frames=5"
+    settings = StationSettings(source=source, classes=classes, bundle=bundle.folder, device="jetson-orin-nano")
+    return replace(settings, plans=folder / "plans", as_fast_as_possible=True)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (another_board, "the fp16 plan was built on another machine: number of SMs 8, here 16; run: edgezsl compile"),
+        (
+            another_version,
+            "the fp16 plan was built with another version: TensorRT 10.3.0, here 10.13.3; run: edgezsl compile",
+        ),
+        (cut_off, "bytes, its sidecar says"),
+        (tampered, "the fp16 plan has been altered: its digest is not the one in its sidecar; run: edgezsl compile"),
+        (
+            writable_by_others,
+            "this may be written by everybody (mode 0666), and a plan is native code, expected",
+        ),
+        (no_plan, "there is no TensorRT plan of 'colours' for this machine; run: edgezsl compile"),
+        (no_gpu, "there is no GPU that CUDA can use"),
+        (too_old, "TensorRT 8.6.2 is installed, expected at least 10.3"),
+    ],
+)
+def test_a_stream_goes_on_with_onnx_runtime(bundle, tmp_path, orin, monkeypatch, spoil, said):
+    compiled(bundle, tmp_path / "plans")
+    spoil(monkeypatch, tmp_path / "plans")
+    with Station.open(orin_nano(bundle, tmp_path)) as station:
+        assert "tensorrt was not taken: " in station.engine
+        assert said in station.engine
+        assert station.engine.startswith("onnxruntime ")
+        assert station.run([]).answered == 5
+
+
+def test_a_stream_takes_the_plan_where_nothing_is_wrong(bundle, tmp_path, orin):
+    compiled(bundle, tmp_path / "plans")
+    with Station.open(orin_nano(bundle, tmp_path)) as station:
+        assert station.engine.startswith("tensorrt 10.3.0, fp16 plan")
+        assert station.run([]).answered == 5
+    assert (orin.wrongs, orin.left()) == ([], [])
