@@ -11,6 +11,7 @@ import ctypes
 import io
 import os
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -58,31 +59,40 @@ class OnnxGraph:
         threads: Threads for one run, or None for all cores.
         provider: What computes: the CPU, CUDA, or a TensorRT inside ONNX Runtime, which builds anew at each start. An
             operator that the GPU's provider lacks is computed on the CPU.
+        options: Of the provider.
 
     Raises:
         EngineError: When ONNX Runtime refuses the graph, or this build of it has no such provider, or it finds no GPU.
         MissingExtraError: When ONNX Runtime is not installed.
     """
 
-    def __init__(self, data: bytes, *, file: str, threads: int | None = None, provider: Provider = "cpu") -> None:
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        file: str,
+        threads: int | None = None,
+        provider: Provider = "cpu",
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         onnxruntime = _onnxruntime()
         if provider != "cpu":
             _check_provider(onnxruntime, provider)
         self._errors = onnxruntime_errors()
         self._file = file
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _SILENT
-        options.intra_op_num_threads = threads or 0
-        options.inter_op_num_threads = 1
+        settings = onnxruntime.SessionOptions()
+        settings.log_severity_level = _SILENT
+        settings.intra_op_num_threads = threads or 0
+        settings.inter_op_num_threads = 1
         # A spinning thread is a core that the capture thread does not get.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Without it INT8 products overflow where an x86 processor has no VNNI: a MobileNetV2 fell to cosine 0.63.
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        settings.add_session_config_entry("session.x64quantprecision", "1")
         try:
             session = onnxruntime.InferenceSession(
                 data,
-                options,
-                providers=[_PROVIDERS[provider]],
+                settings,
+                providers=[(_PROVIDERS[provider], dict(options))],
                 # Its own fall from a failing GPU to the CPU is a print and a stream that is slow ever after.
                 enable_fallback=0,
                 # 1.23 to 1.32 die of a segmentation fault in this one on a vision transformer in half precision that takes
@@ -158,8 +168,10 @@ class OnnxEngine:
             MissingExtraError: When ONNX Runtime is not installed.
         """
         name = bundle.manifest.image_encoders[encoder]
-        graph = OnnxGraph(bundle.read(name), file=str(bundle.folder / name), threads=threads, provider=provider)
-        check_tensor_names(graph.inputs, graph.outputs, bundle.manifest.contract, str(bundle.folder / name))
+        file = str(bundle.folder / name)
+        options = provider_options(provider, encoder)
+        graph = OnnxGraph(bundle.read(name), file=file, threads=threads, provider=provider, options=options)
+        check_tensor_names(graph.inputs, graph.outputs, bundle.manifest.contract, file)
         return cls(graph, bundle, encoder)
 
     def run(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
@@ -177,6 +189,18 @@ class OnnxEngine:
 
     def _run(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         return np.asarray(self._graph.run({self._contract.input: pixels})[0], np.float32)
+
+
+def provider_options(provider: Provider, precision: str) -> dict[str, str]:
+    """Return what a provider has to be told of an encoder's precision.
+
+    TensorRT inside ONNX Runtime takes a type of the file only where it is allowed. It is given no place to keep plans: nothing
+    could check one before it is loaded.
+    """
+    if provider != "tensorrt":
+        return {}
+    half, integers = precision in {"fp16", "int8_fp16"}, precision in {"int8", "int8_fp16"}
+    return {"trt_fp16_enable": str(half), "trt_int8_enable": str(integers), "trt_engine_cache_enable": "False"}
 
 
 def _check_provider(onnxruntime: Any, provider: Provider) -> None:

@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as binding
 from edgezsl.bundle import SEMANTIC_MAP, TEXT_ENCODER, Bundle
 from edgezsl.errors import EngineError
 from edgezsl.runtime.engine import open_engine
-from edgezsl.runtime.onnx_engine import OnnxEngine, OnnxGraph, onnxruntime_errors
+from edgezsl.runtime.onnx_engine import OnnxEngine, OnnxGraph, onnxruntime_errors, provider_options
 from tests.factories import graph_bytes
 
 FLOAT = TensorProto.FLOAT
@@ -180,6 +180,17 @@ def test_a_provider_that_this_build_lacks_is_refused_with_those_it_has(small_bun
     fault = refusal(lambda: OnnxEngine.open(small_bundle, "fp32", provider=provider))
     assert (fault.code, fault.expected) == ("no_provider", "one of cpu")
     assert "onnxruntime-gpu" in fault.hint
+
+
+@pytest.mark.parametrize(
+    ("precision", "half", "integers"),
+    [("fp32", False, False), ("fp16", True, False), ("int8", False, True), ("int8_fp16", True, True)],
+)
+def test_the_tensorrt_inside_onnx_runtime_is_allowed_the_types_of_the_file_and_keeps_nothing(precision, half, integers):
+    options = provider_options("tensorrt", precision)
+    assert (options["trt_fp16_enable"], options["trt_int8_enable"]) == (str(half), str(integers))
+    assert options["trt_engine_cache_enable"] == "False"
+    assert provider_options("cuda", precision) == {}
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
