@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgezsl.errors import InputError, Place
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _KINDS = {
@@ -23,7 +24,14 @@ _KINDS = {
 _BLOCK = 8 << 20  # bytes hashed at once, outside Python's lock: whatever is loaded meanwhile is held up this seldom
 
 
-def read_regular(path: Path, *, max_bytes: int, error: type[InputError], follow: bool = True) -> bytes:
+def read_regular(
+    path: Path,
+    *,
+    max_bytes: int,
+    error: type[InputError],
+    follow: bool = True,
+    judge: Callable[[os.stat_result], None] | None = None,
+) -> bytes:
     """Return the bytes of a regular file.
 
     A FIFO or a device cannot block the caller, and no more than `max_bytes` are ever read, however the file grows.
@@ -33,6 +41,7 @@ def read_regular(path: Path, *, max_bytes: int, error: type[InputError], follow:
         max_bytes: The cap.
         error: The error to raise.
         follow: Whether `path` may be a symbolic link.
+        judge: Looks at owner and mode of what was opened, and raises where it is not to be read.
 
     Raises:
         InputError: As `error`, when the file is absent, unreadable, not a regular file, or too large.
@@ -50,6 +59,8 @@ def read_regular(path: Path, *, max_bytes: int, error: type[InputError], follow:
         if not stat.S_ISREG(found.st_mode):
             kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
             raise error(f"this is {kind}", code="not_a_file", where=place, expected="a regular file")
+        if judge is not None:
+            judge(found)
         with os.fdopen(os.dup(descriptor), "rb") as file:
             # `read(n)` allocates n bytes first: asking for the cap at once would need gigabytes for a small file.
             data = file.read(min(found.st_size, max_bytes) + 1)
@@ -78,17 +89,23 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Put `data` at `path` so that after a crash or power cut the file is the old one or the new one, whole.
 
     Written beside the target, flushed to the disk, renamed over it, and the folder flushed
     (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014, section 4).
 
+    Args:
+        path: Where.
+        data: What.
+        mode: Who may read and write it, less what the user's mask takes away; from the first byte on.
+
     Raises:
         OSError: When the disk is full, the folder is absent or not writable; the old file is then untouched.
     """
     temporary = sibling(path, "part")
-    with temporary.open("xb") as file:
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
         try:
             file.write(data)
             file.flush()

@@ -10,8 +10,9 @@ from edgezsl.compile.dead_leaves import PARITY_SEED, images
 from edgezsl.errors import EngineError, ModelError, Place, first_line
 from edgezsl.manifest import Batch
 from edgezsl.preprocess import Preprocessor
-from edgezsl.runtime.engine import FunctionEngine, run_in_batches
+from edgezsl.runtime.engine import FunctionEngine
 from edgezsl.runtime.onnx_engine import OnnxGraph
+from edgezsl.runtime.tensors import run_in_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

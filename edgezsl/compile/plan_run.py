@@ -8,6 +8,7 @@ and the engine.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from edgezsl.bundle import Bundle
@@ -28,7 +29,7 @@ from edgezsl.runtime.plans import PlanStore, plans_folder
 from edgezsl.runtime.trusted_file import read_trusted, written_by_us_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
     from edgezsl.runtime.engine import Engine
@@ -182,8 +183,15 @@ def compile_bundle(settings: CompileSettings, tools: PlanTools | None = None) ->
     selected = min(times, key=times.__getitem__)
     work.store.select(bundle, records[selected].identity)
     slow = slower_int8(times, {name: record.build.layers for name, record in records.items()})
-    notes = (*work.notes, *([slow] if slow else []))
+    notes = (*work.notes, *(note for note in (slow, _without_half(settings, precisions)) if note))
     yield Compiled(bundle, tools.machine, work.store.folder(bundle), tuple(outcomes.values()), selected, notes)
+
+
+def _without_half(settings: CompileSettings, precisions: Sequence[str]) -> str | None:
+    """Return what a bundle lacks to choose from: INT8 does not pay on every board, and not every graph builds in it."""
+    if settings.precision != AUTO or "fp16" in precisions:
+        return None
+    return "the bundle has no fp16 to compare with: edgezsl export --device NAME puts it beside INT8"
 
 
 @dataclass(slots=True)
@@ -211,8 +219,8 @@ class _Work:
                 hint = "choose another file with --timing-cache"
                 raise InputError(message, code="not_writable", where=Place(str(path)), hint=hint) from cause
         if path is not None and path.exists():
-            command = f"{self.store.command(self.bundle)}, with another --timing-cache"
-            self.timings = read_trusted(path, command, max_bytes=LARGEST_TIMING_CACHE)
+            command = f"{self.store.command(self.bundle)} --timing-cache {quote(str(path))}"
+            self.timings = read_trusted(path, command, max_bytes=LARGEST_TIMING_CACHE, what="a timing cache")
 
     def outcome(self, precision: str) -> Generator[Progress, None, PlanOutcome]:
         """Prove the plan that is there, or build one, prove it and keep it.

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from edgezsl.contract import CHANNELS
-from edgezsl.errors import EdgezslError, EngineError, InputError, MissingExtraError, Place, missing_extra
+from edgezsl.errors import EdgezslError, EngineError, InputError, MissingExtraError, missing_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgezsl.bundle import Bundle
-    from edgezsl.contract import InputContract, PixelType
+    from edgezsl.contract import PixelType
     from edgezsl.device_profile import DeviceProfile
-    from edgezsl.manifest import Batch
     from edgezsl.runtime.onnx_engine import Provider
 
 EngineName = Literal["onnx", "openvino", "tensorrt", "onnx:cuda", "onnx:tensorrt"]
@@ -36,7 +34,7 @@ ENGINES: tuple[EngineName, ...] = (*GRAPH_ENGINES, "tensorrt")  # out of which `
 # ONNX Runtime's ways to a GPU, in a build of it that has them: taken where they are asked for, never by `auto`.
 GPU_PROVIDERS: tuple[EngineName, ...] = ("onnx:cuda", "onnx:tensorrt")
 NAMED_ENGINES: tuple[EngineName, ...] = (*ENGINES, *GPU_PROVIDERS)
-_PACKAGES = {
+_PACKAGES: Mapping[str, tuple[str, str]] = {
     "onnx": ("onnxruntime", "runtime"),
     "openvino": ("openvino", "openvino"),
     "tensorrt": ("tensorrt", "tensorrt"),
@@ -105,63 +103,6 @@ class FunctionEngine:
         """Do nothing."""
 
 
-def check_pixels(pixels: NDArray[Any], contract: InputContract) -> None:
-    """Check that an array is what an encoder of this contract takes: OpenVINO would convert and reshape anything.
-
-    Raises:
-        EngineError: When dtype or shape is another.
-    """
-    shape = (CHANNELS, *contract.size)
-    if pixels.dtype != contract.dtype or pixels.shape[1:] != shape:
-        raise EngineError(
-            f"the pixels are {pixels.dtype} {pixels.shape}",
-            code="bad_pixels",
-            expected=f"{contract.dtype} (N, {', '.join(map(str, shape))})",
-        )
-
-
-def check_tensor_names(inputs: Sequence[str], outputs: Sequence[str], contract: InputContract, file: str) -> None:
-    """Check that a graph has one input and one output, named as the contract says.
-
-    Raises:
-        EngineError: When it has not.
-    """
-    if list(inputs) != [contract.input] or list(outputs) != [contract.output]:
-        raise EngineError(
-            f"the graph has the inputs {list(inputs)} and outputs {list(outputs)}",
-            code="bad_graph",
-            where=Place(file),
-            expected=f"{contract.input!r} and {contract.output!r}, as the contract says",
-        )
-
-
-def run_in_batches(
-    run: Callable[[NDArray[Any]], NDArray[np.float32]], pixels: NDArray[Any], batch: Batch, dim: int
-) -> NDArray[np.float32]:
-    """Run any number of images through an engine that takes only so many at once.
-
-    Args:
-        run: Takes `(n, 3, h, w)` with `batch.min` ≤ n ≤ `batch.max`, returns `(n, D)`.
-        pixels: `(N, 3, h, w)`, N ≥ 0.
-        batch: The bounds. A last batch below `min` is padded with zeros, whose answers are dropped.
-        dim: D.
-
-    Returns:
-        `(N, D)` float32.
-    """
-    count = len(pixels)
-    if batch.min <= count <= batch.max:
-        return run(pixels)
-    answers = np.empty((count, dim), np.float32)
-    for start in range(0, count, batch.max):
-        part = pixels[start : start + batch.max]
-        kept = len(part)
-        if kept < batch.min:
-            part = np.concatenate([part, np.zeros((batch.min - kept, *part.shape[1:]), part.dtype)])
-        answers[start : start + kept] = run(part)[:kept]
-    return answers
-
-
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
     """Which engine is taken, and why, in words for the user."""
@@ -210,9 +151,25 @@ def choose_engine(
         names = ", ".join(("auto", *NAMED_ENGINES))
         raise InputError(f"there is no engine {requested!r}", code="unknown_engine", expected=names)
     if requested.partition(":")[0] not in installed:  # a provider is part of its engine's package, or is not
-        package, extra = _PACKAGES[requested]
-        raise missing_extra(package, extra, f"the engine {requested}")
+        raise missing_engine(requested)
     return EngineChoice(requested, "as asked")
+
+
+def missing_engine(name: str, cause: ImportError | None = None) -> MissingExtraError:
+    """Return the error for an engine whose package is absent, or is there and cannot be imported.
+
+    Args:
+        name: The engine, one of `NAMED_ENGINES`.
+        cause: What importing its package raised, where it was tried.
+    """
+    package, extra = _PACKAGES[name]
+    fault = missing_extra(package, extra, f"the engine {name}", cause)
+    if extra == "tensorrt" and fault.code == "missing_extra":  # on a Jetson the extra would bring the wrong one
+        fault.hint = (
+            f"{fault.hint}, which takes NVIDIA's libraries from NVIDIA's own index; on a Jetson JetPack brings it, for a venv "
+            "made with --system-site-packages"
+        )
+    return fault
 
 
 def preload(name: EngineName) -> None:
@@ -294,7 +251,8 @@ def open_first_engine(
         EngineError: When the engine asked for, or every one, refuses the graph or disagrees with the golden set.
     """
     wanted = precision or bundle.manifest.precision
-    left, refusals = installed_engines(), []
+    left = installed_engines()
+    refusals = _preferred_and_absent(requested, profile, left)
     while True:
         choice = choose_engine(requested, profile.engines, left, profile.name, precision=wanted)
         try:
@@ -306,6 +264,14 @@ def open_first_engine(
             refusals.append(f"{choice.name} was not taken: {str(fault).removeprefix(f'{fault.where}: ')}")
         else:
             return engine, "; ".join([*refusals, choice.reason])
+
+
+def _preferred_and_absent(requested: str, profile: DeviceProfile, installed: Sequence[str]) -> list[str]:
+    """Return a clause where `auto` cannot take what the board prefers, since it is not installed; else nothing."""
+    first = profile.engines[0]
+    if requested != "auto" or first in installed or first not in ENGINES:
+        return []
+    return [f"{first} is not installed; {missing_engine(first).hint}"]
 
 
 def _loaded(bundle: Bundle, name: EngineName, asked: str | None, threads: int | None, plans: Path | None) -> Engine:

@@ -8,6 +8,7 @@ while the engine hangs. A source that falls silent ends `run` by its own rule be
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from contextlib import suppress
@@ -62,7 +63,7 @@ class ServiceSink:
         if name[0] not in "/@" or len(name) == 1:
             raise _refused("NOTIFY_SOCKET", name, "an absolute path, or @ and a name")
         usec, pid = environment.get("WATCHDOG_USEC"), environment.get("WATCHDOG_PID")
-        if usec is not None and not (usec.isascii() and usec.isdecimal() and int(usec) > 0):
+        if usec is not None and not re.fullmatch(r"[1-9][0-9]{0,18}", usec):
             raise _refused("WATCHDOG_USEC", usec, "microseconds, from 1")
         ours = pid in {None, "", str(os.getpid())}  # else it watches the process that started this one
         # An abstract name begins with a NUL, for which @ stands in the variable.

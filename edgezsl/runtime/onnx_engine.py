@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from edgezsl.errors import EngineError, Place, first_line, missing_extra
-from edgezsl.runtime.engine import check_pixels, check_tensor_names, run_in_batches
+from edgezsl.runtime.tensors import check_pixels, check_tensor_names, run_in_batches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

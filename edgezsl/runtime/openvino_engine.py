@@ -14,7 +14,7 @@ import numpy as np
 
 from edgezsl.device import cpu_features
 from edgezsl.errors import EngineError, Place, missing_extra
-from edgezsl.runtime.engine import check_pixels, check_tensor_names, run_in_batches
+from edgezsl.runtime.tensors import check_pixels, check_tensor_names, run_in_batches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

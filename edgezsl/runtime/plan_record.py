@@ -195,7 +195,7 @@ class PlanRecord:
         sha256: Of the plan.
         bytes: Its length.
         build: How it was built.
-        timing: How long one frame takes: `p50_ms`, `p95_ms`, `runs`.
+        timing: How long a run takes: `p50_ms` and `p95_ms` of `runs` runs, of `frames` frames at once.
         agreement: The least agreement with the golden answers (`golden`), and with ONNX Runtime on this machine (`onnx`).
         selected: Whether the last `edgezsl compile` chose it: what runs when no precision is asked for.
     """

@@ -1,14 +1,16 @@
 """Where TensorRT plans lie, and which of them may be used.
 
 `<plans>/<bundle digest>/<identity>.plan`, and beside it `.json`, the sidecar (docs/bundle-format.md). A plan is trusted
-native code: it is taken only where nobody but root and the running user could have written it, where it fits this
-machine and this bundle, and where its length and digest are the sidecar's, all of it before anybody loads it. Every
-refusal is an `EngineError`, so that `run` says it and goes on with another engine. TensorRT itself is not needed here.
+native code: it is taken only where it, its sidecar and both folders belong to root or the running user and their owner alone
+may write them, where it fits this machine and this bundle, and where its length and digest are the sidecar's, all of it
+before anybody loads it. Who owns the folders above is not looked at. Every refusal is an `EngineError`, so that `run`
+says it and goes on with another engine. TensorRT itself is not needed here.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,10 +108,13 @@ class PlanStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._real = (
+            root.resolve()
+        )  # once: a link to the store is the user's own choice, one inside it somebody's trick
 
     def folder(self, bundle: Bundle) -> Path:
         """Return where the plans of a bundle lie."""
-        return self.root / bundle.digest
+        return self._real / bundle.digest
 
     def command(self, bundle: Bundle, precision: str | None = None) -> str:
         """Return what a person types to build a plan into this store."""
@@ -201,7 +206,7 @@ class PlanStore:
         """
         if precision is not None:
             PlanIdentity.of(bundle, machine, precision)
-        if not self.folder(bundle).is_dir():
+        if not self._is_there(bundle):
             raise self._none(bundle, precision)
         self._check_folders(bundle)
         stored, faults = self._every(bundle)
@@ -249,21 +254,42 @@ class PlanStore:
             raise refused_plan(message, "damaged_sidecar", sidecar, command)
         return StoredPlan(sidecar.with_suffix(".plan"), record, self.command(bundle, record.identity.precision))
 
+    def _is_there(self, bundle: Bundle) -> bool:
+        """Return whether plans of a bundle lie here.
+
+        Raises:
+            EngineError: When that cannot be looked at, as where the store is a service's own.
+        """
+        try:
+            return stat.S_ISDIR(self.folder(bundle).stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as cause:
+            message = f"the TensorRT plans cannot be looked at ({cause.strerror})"
+            raise refused_plan(message, "unreadable_plan", self.root, self.command(bundle)) from cause
+
     def _check_folders(self, bundle: Bundle) -> None:
-        # A link to the store is the user's own choice; one inside it is somebody's trick.
-        for folder in (self.root.resolve(), self.folder(bundle)):
+        for folder in (self._real, self.folder(bundle)):
             check_trusted(folder, self.command(bundle), folder=True)
 
     def _none(self, bundle: Bundle, precision: str | None, others: list[str] | None = None) -> EngineError:
         name, command = bundle.manifest.name, self.command(bundle, precision)
-        message = f"there is no {f'{precision} ' if precision else ''}TensorRT plan of {name!r} for this machine"
+        wanted = f"{precision} " if precision else ""
+        message = f"there is no {wanted}TensorRT plan of {name!r} for this machine"
         if others:
             known = " and ".join(sorted(others))
             message += f", but one in {known}" if precision else f" that was selected, but one in {known}"
         elif self._earlier(bundle):
             message = f"the TensorRT plans of {name!r} here were built from an earlier export of it"
             return refused_plan(message, _STALE, self.root, command)
+        else:
+            message += f": edgezsl compile builds {' and '.join(self._built_of(bundle, precision))} for its GPU"
+            message += "" if precision else ", and keeps the fastest that says what the bundle says"
         return refused_plan(message, "no_plan", self.root, command)
+
+    @staticmethod
+    def _built_of(bundle: Bundle, precision: str | None) -> list[str]:
+        return [precision] if precision else [one for one in bundle.manifest.image_encoders if one != "int8_dynamic"]
 
     def _earlier(self, bundle: Bundle) -> bool:
         """Return whether plans of another bundle of the same name lie here."""
@@ -298,7 +324,8 @@ def _not_writable(cause: OSError, path: Path) -> InputError:
 
 
 def _may_write(folder: Path) -> bool:
-    standing = next(one for one in (folder, *folder.parents) if one.exists())
-    return standing.is_dir() and os.access(
+    # os.path answers where pathlib raises: what may not be looked at may not be written either.
+    standing = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+    return os.path.isdir(standing) and os.access(  # noqa: PTH112  # as above
         standing, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids
     )

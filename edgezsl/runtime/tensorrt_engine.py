@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgezsl.contract import CHANNELS
-from edgezsl.errors import EngineError, Place, missing_extra
+from edgezsl.errors import EngineError, Place
 from edgezsl.runtime.cuda import CudaStream
-from edgezsl.runtime.engine import check_pixels, check_tensor_names, run_in_batches
+from edgezsl.runtime.engine import missing_engine
 from edgezsl.runtime.tensorrt_log import MAKE_THE_PLAN, tensorrt_fault, tensorrt_logger
 from edgezsl.runtime.tensorrt_version import check_tensorrt_version
+from edgezsl.runtime.tensors import check_pixels, check_tensor_names, run_in_batches
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -42,16 +43,11 @@ def load_tensorrt() -> Any:
     try:
         import tensorrt as trt
     except (ImportError, OSError) as cause:  # OSError: of its libraries, which it may load by itself
-        fault = missing_extra("tensorrt", "tensorrt", "the engine tensorrt", _import_error(cause))
-        if fault.code == "missing_extra":  # on a Jetson the extra would bring the wrong one
-            fault.hint = f"{fault.hint}; on a Jetson JetPack brings it, for a venv made with --system-site-packages"
-        raise fault from cause
+        raise missing_engine(
+            "tensorrt", cause if isinstance(cause, ImportError) else ImportError(str(cause))
+        ) from cause
     check_tensorrt_version(trt.__version__)
     return trt
-
-
-def _import_error(cause: ImportError | OSError) -> ImportError:
-    return cause if isinstance(cause, ImportError) else ImportError(str(cause))
 
 
 @dataclass(slots=True, eq=False)

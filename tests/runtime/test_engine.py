@@ -14,13 +14,12 @@ from edgezsl.runtime.engine import (
     GPU_PROVIDERS,
     GRAPH_ENGINES,
     FunctionEngine,
-    check_pixels,
     choose_engine,
     installed_engines,
     open_engine,
-    run_in_batches,
     serving_engines,
 )
+from edgezsl.runtime.tensors import check_pixels, run_in_batches
 from tests.factories import bundle_files, image_encoder, small_contract, small_manifest, write_small_bundle
 
 HERE = ("onnx", "openvino")  # what runs on any machine

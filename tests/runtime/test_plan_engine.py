@@ -227,7 +227,7 @@ def orin_nano(bundle, folder):
             writable_by_others,
             "this may be written by everybody (mode 0666), and a plan is native code, expected",
         ),
-        (no_plan, "there is no TensorRT plan of 'colours' for this machine; run: edgezsl compile"),
+        (no_plan, "there is no TensorRT plan of 'colours' for this machine: edgezsl compile builds fp16 for its GPU"),
         (no_gpu, "there is no GPU that CUDA can use"),
         (too_old, "TensorRT 8.6.2 is installed, expected at least 10.3"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -161,13 +162,16 @@ def test_the_selected_plan_runs_unless_a_precision_is_asked_for(store, bundle):
 
 
 def test_no_plan_is_said_with_what_builds_one(store, bundle):
-    text = f"{store.root}: there is no TensorRT plan of 'colours' for this machine; run: {command(store, bundle)}"
+    text = (
+        f"{store.root}: there is no TensorRT plan of 'colours' for this machine: edgezsl compile builds fp16 and int8 for its "
+        f"GPU, and keeps the fastest that says what the bundle says; run: {command(store, bundle)}"
+    )
     assert refusal(store, bundle) == (text, "no_plan")
     store.prepare(bundle)
     assert refusal(store, bundle) == (text, "no_plan")
     said, _ = refusal(store, bundle, precision="int8")
     assert said == (
-        f"{store.root}: there is no int8 TensorRT plan of 'colours' for this machine; "
+        f"{store.root}: there is no int8 TensorRT plan of 'colours' for this machine: edgezsl compile builds int8 for its GPU; "
         f"run: {command(store, bundle, '--precision', 'int8')}"
     )
 
@@ -417,3 +421,27 @@ def test_the_place_is_what_was_asked_for_else_the_variable_else_the_systems_else
 def test_the_hint_leaves_out_the_usual_place(bundle, tmp_path, monkeypatch):
     monkeypatch.setenv(PLANS_VARIABLE, str(tmp_path / "plans"))
     assert PlanStore(plans_folder()).command(bundle) == f"edgezsl compile {bundle.folder}"
+
+
+def test_a_place_that_may_not_be_looked_at_is_no_place_of_ours(bundle, tmp_path, monkeypatch):
+    """As any user but the service's own finds /var/lib/edgezsl; root, who runs these tests, may look anywhere."""
+    closed = tmp_path / "closed"
+
+    def refusing(real):
+        def look(path, *arguments, **options):
+            if Path(path) != closed and closed in Path(path).parents:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *arguments, **options)
+
+        return look
+
+    closed.mkdir()
+    monkeypatch.setattr(os, "stat", refusing(os.stat))
+    monkeypatch.setattr(os, "lstat", refusing(os.lstat))
+    with pytest.raises(EngineError) as caught:
+        PlanStore(closed / "plans").choose(bundle, AGX)
+    assert caught.value.code == "unreadable_plan"
+    assert "cannot be looked at (Permission denied)" in caught.value.message
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    cache = plans_folder(environment={"XDG_CACHE_HOME": str(tmp_path / "cache")}, system=closed / "lib" / "plans")
+    assert cache == tmp_path / "cache" / "edgezsl" / "plans"

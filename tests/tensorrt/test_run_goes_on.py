@@ -46,8 +46,10 @@ def run(tmp_path, *folders, libraries=""):
     return engine
 
 
-def test_without_tensorrt_nothing_is_said_of_it(tmp_path):
-    assert BEFORE not in run(tmp_path)
+def test_without_tensorrt(tmp_path):
+    engine = run(tmp_path)
+    assert "tensorrt is not installed; run: pip install 'edgezsl[tensorrt]'" in engine
+    assert "on a Jetson JetPack brings it" in engine
 
 
 def test_with_a_tensorrt_whose_libraries_are_missing(tmp_path, alias):
