@@ -10,14 +10,18 @@ from edgezsl.bundle import Bundle
 from edgezsl.compile.draft import make_draft
 from edgezsl.compile.quantize import collect_histograms, quantized_graph
 from edgezsl.compile.recipe import load_recipe
+from edgezsl.compile.rules import verdicts
 from edgezsl.encoders.graph import portable_encoder
 from edgezsl.encoders.model import Model
 from edgezsl.encoders.open_clip_models import source_from_open_clip
+from edgezsl.errors import EngineError, ModelError
 from edgezsl.manifest import Batch
+from edgezsl.runtime.onnx_engine import OnnxGraph
 from tests.compile.graph_defects import DEFECTS, integer_bias
 from tests.encoders.sources import clip_tokenizer, preprocessing, small_clip
 from tests.factories import CONV_SIDE, conv_encoder, conv_facts, finished
 from tests.tensorrt.compiler import Order, built, bundle_orders
+from tests.tensorrt.graph_mutants import mutants
 
 pytestmark = pytest.mark.tensorrt
 # What this parser takes and our rules refuse: they are for TensorRT 10.3 on a board, for ONNX Runtime, and for what is fast.
@@ -34,13 +38,19 @@ STRICTER = {
 }
 
 
+FRAME = np.random.RandomState(0).rand(1, 3, CONV_SIDE, CONV_SIDE).astype(np.float32)
+
+
 @pytest.fixture(scope="module")
-def quantized():
+def encoder():
     facts = conv_facts()
-    encoder = portable_encoder(conv_encoder(), facts.contract, facts.space, "image_encoder.onnx")
-    frame = np.random.RandomState(0).rand(1, 3, CONV_SIDE, CONV_SIDE).astype(np.float32)
+    return portable_encoder(conv_encoder(), facts.contract, facts.space, "image_encoder.onnx")
+
+
+@pytest.fixture(scope="module")
+def quantized(encoder):
     histograms = {}
-    list(collect_histograms(encoder, [frame], histograms))
+    list(collect_histograms(encoder, [FRAME], histograms))
     return quantized_graph(encoder, {name: one.range("minmax", 100) for name, one in histograms.items()}, ())
 
 
@@ -73,10 +83,39 @@ def test_a_vision_transformer_in_each_precision_is_built_for_any_number_of_frame
 def test_what_the_parser_refuses_our_rules_refused_before(tmp_path, quantized, change):
     model = onnx.load_from_string(quantized)
     change(model)
+    assert refused_by_our_rules(model.SerializeToString())
     (answer,) = built(order(tmp_path, model.SerializeToString()))
     assert (answer.code == "bad_graph") == (change.__name__ not in STRICTER), answer
     if answer.code:
         assert answer.error.startswith("TensorRT's parser does not take the graph: ")
+
+
+def refused_by_our_rules(data):
+    try:
+        return all(said.startswith("refused: ") for said in verdicts(data).values())
+    except ModelError:  # no valid ONNX at all
+        return True
+
+
+def runs_in_onnx_runtime(data):
+    try:
+        return bool(OnnxGraph(data, file="a mutant", threads=1).run({"image": FRAME}))
+    except EngineError:
+        return False
+
+
+def test_whatever_our_rules_and_onnx_runtime_take_is_built(tmp_path, encoder, quantized):
+    """As every export does: it keeps the rules, and ONNX Runtime has proved it."""
+    orders, changes = [], []
+    for number, (change, data) in enumerate(mutants((encoder, quantized), seed=0, count=300)):
+        if not refused_by_our_rules(data) and runs_in_onnx_runtime(data):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            orders.append(order(folder, data))
+            changes.append(change)
+    assert len(orders) > 40, "of 300 mutants some are only other networks"
+    refused = [(change, answer.error) for change, answer in zip(changes, built(*orders), strict=True) if answer.error]
+    assert refused == []
 
 
 def test_the_node_that_the_parser_does_not_take_is_named(tmp_path, quantized):
