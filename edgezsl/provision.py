@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edgezsl.catalogue import catalogue_folder
 from edgezsl.errors import InputError, Place, ProfileError, shown
 from edgezsl.files import write_durably
+from edgezsl.runtime.sources import local_path, source_kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,11 +28,15 @@ TEMPLATES = ("edgezsl.service", SETTINGS, "edgezsl.tmpfiles", "classes.yaml", SC
 CONSTRAINTS = "constraints.txt"
 
 _TOKEN = re.compile(r"@([A-Z][A-Z0-9_]*)@")
-_ARGUS = re.compile(r"^\s*csi:|\bnvarguscamerasrc\b", re.IGNORECASE)
+_ARGUS = re.compile(r"\bnvarguscamerasrc\b", re.IGNORECASE)
 _NETWORK = re.compile(r"\b(?:rtsps?|https?|rtmps?|srt|tcp|udp)://|\b(?:rtsp|udp|tcpclient)src\b", re.IGNORECASE)
-_PIPELINE = re.compile(r"^\s*(?:csi|gst):", re.IGNORECASE)
+# gst-plugins-bad holds the parsers of H.264 and H.265, and NVIDIA's decoders for graphics cards (gst-inspect-1.0 names the plug-in).
+_OF_BAD = re.compile(r"\b(?:h26[45]parse|nvh26[45]\w*)\b")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._+-]*")
 _MODES = {SCRIPT: 0o755, SETTINGS: 0o600}  # settings may hold a camera's password
+# ProtectHome= and PrivateTmp= hide these from the service.
+_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108  # named to be refused
+_APART = ("tensorrt",)  # extras whose libraries come from another index than the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +70,9 @@ class Provision:
                 hint = "give a new folder: what was edited there is not overwritten"
                 raise InputError("this folder is not empty", code="exists", where=place, hint=hint)
             for name, text in self.files.items():
-                path = folder / name
-                path.touch(_MODES.get(name, 0o644))
-                write_durably(path, text.encode())
-                path.chmod(_MODES.get(name, 0o644))
+                write_durably(folder / name, text.encode(), mode=_MODES.get(name, 0o644))
+        except FileExistsError as cause:
+            raise InputError("this is a file", code="exists", where=place, expected="a new or empty folder") from cause
         except OSError as cause:
             message = f"the files cannot be written ({cause.strerror})"
             raise InputError(message, code="unwritable", where=place, hint="choose another folder") from cause
@@ -96,22 +100,26 @@ def provision(
             hint="edgezsl devices lists the boards that are",
         )
     source = _source(profile, source)
-    if bundle is not None and not _PLAIN_PATH.fullmatch(bundle):
-        message = f"the bundle on the board is {shown(bundle)}"
-        expected = "an absolute path of letters, digits and / . _ + -"
-        raise InputError(message, code="bad_path", expected=expected, hint="such as /var/lib/edgezsl/bundles/mine")
+    if bundle is not None:
+        if not _PLAIN_PATH.fullmatch(bundle):
+            message = f"the bundle on the board is {shown(bundle)}"
+            expected = "an absolute path of letters, digits and / . _ + -"
+            raise InputError(message, code="bad_path", expected=expected, hint="such as /var/lib/edgezsl/bundles/mine")
+        _check_visible("the bundle", bundle)
     rows = _rows(profile, jetpack)
     major = _major(rows[0]) if rows else None
-    extras = f"jetpack{major}" if major else _extras(profile)
+    extras = [f"jetpack{major}"] if major else _extras(profile)
+    argus = source_kind(source) == "csi" or bool(_ARGUS.search(source))
     values = {
         **_words(profile, major),
         "SOURCE": _setting(source),
         "RUN_OPTIONS": _setting(f"--bundle {bundle}" if bundle else ""),
         "WANTS": "network-online.target" if _NETWORK.search(source) else "",
-        "PRIVATE_TMP": "no" if _ARGUS.search(source) else "yes",
-        "WRITABLE": "/tmp" if _ARGUS.search(source) else "",  # noqa: S108  # strict protection would close it
+        "PRIVATE_TMP": "no" if argus else "yes",
+        "BEFORE": "" if rows or "tensorrt" not in profile.engines else "-+/usr/bin/nvidia-modprobe -c 0 -u",
         "ARCH": quote(profile.arch),
-        "EXTRAS": quote(extras),
+        "EXTRAS": quote(",".join(extra for extra in extras if extra not in _APART)),
+        "APART": quote(",".join(extra for extra in extras if extra in _APART)),
         "PYTHON": quote(rows[0].python if rows else ""),
         "L4T": quote(_releases(rows)),
         "PLANS": "yes" if "tensorrt" in profile.engines else "no",
@@ -120,7 +128,7 @@ def provision(
     }
     files = {name: _filled(name, values) for name in TEMPLATES}
     files[CONSTRAINTS] = _template(f"constraints-jetpack{major}.txt" if major else "constraints-device.txt")
-    return Provision(profile.name, source, major, extras, files)
+    return Provision(profile.name, source, major, ",".join(extras), files)
 
 
 def _source(profile: DeviceProfile, source: str | None) -> str:
@@ -132,12 +140,34 @@ def _source(profile: DeviceProfile, source: str | None) -> str:
     if not source.strip() or not source.isprintable():
         message = "the source is empty, or holds a sign that cannot be printed"
         raise InputError(message, code="bad_source", hint="give it on one line, as for edgezsl run --source")
+    kind, path = source_kind(source), local_path(source)
+    if path is not None:
+        _check_visible("the source", str(path))
+    if (kind == "csi" or _ARGUS.search(source)) and not profile.jetpack:
+        message = f"{profile.name} has no camera daemon of NVIDIA's, through which csi:// is read"
+        hint = f"take one of its own sources: edgezsl devices show {profile.name}"
+        raise InputError(message, code="unfit_source", where=Place("source"), hint=hint)
     return source
+
+
+def _check_visible(what: str, path: str) -> None:
+    """Refuse a path that the service cannot see: it starts in a folder of its own, and other people's are hidden from it."""
+    hidden = next((folder for folder in _HIDDEN if f"{path}/".startswith(f"{folder}/")), None)
+    if path.startswith("/") and hidden is None:
+        return
+    why = f"{hidden} is hidden from the service" if hidden else "the service starts in a folder of its own"
+    raise InputError(
+        f"{what} is {shown(path)}, and {why}",
+        code="bad_path",
+        expected="an absolute path that the service can read",
+        hint="put it below /var/lib/edgezsl",
+    )
 
 
 def _rows(profile: DeviceProfile, jetpack: str | None) -> list[JetPack]:
     """Return the releases of the major version of JetPack that is meant; none where the board has no JetPack."""
     supported = [row for row in profile.jetpack if row.unsupported is None]
+    jetpack = jetpack.partition(".")[0] if jetpack else None  # 6.2 is a 6
     majors = sorted({_major(row) for row in supported})
     if jetpack is None and len(majors) > 1:
         message = f"{profile.name} can have JetPack {' or '.join(majors)}"
@@ -148,7 +178,9 @@ def _rows(profile: DeviceProfile, jetpack: str | None) -> list[JetPack]:
         why = next((row.unsupported for row in profile.jetpack if row.unsupported and jetpack == _major(row)), None)
         message = f"{profile.name} is not supported with JetPack {jetpack}" + (f": {why}" if why else "")
         expected = f"JetPack {' or '.join(majors)}" if majors else "no JetPack: the board has none"
-        raise ProfileError(message, code="unsupported_jetpack", expected=expected, hint="edgezsl devices show NAME")
+        raise ProfileError(
+            message, code="unsupported_jetpack", expected=expected, hint=f"see edgezsl devices show {profile.name}"
+        )
     return rows
 
 
@@ -162,9 +194,9 @@ def _major(row: JetPack) -> str:
     return row.jetpack.split(".")[0]
 
 
-def _extras(profile: DeviceProfile) -> str:
+def _extras(profile: DeviceProfile) -> list[str]:
     """Return the extras of a board without JetPack; ONNX Runtime is a choice of its own."""
-    return ",".join(["camera", "text", *(name for name in ("openvino", "tensorrt") if name in profile.engines)])
+    return ["camera", "text", *(name for name in ("openvino", "tensorrt") if name in profile.engines)]
 
 
 def _words(profile: DeviceProfile, major: str | None) -> dict[str, str]:
@@ -177,8 +209,10 @@ def _words(profile: DeviceProfile, major: str | None) -> dict[str, str]:
 def _packages(source: str, *, jetson: bool) -> list[str]:
     packages = ["python3-venv"]
     packages += ["python3-opencv", "python3-libnvinfer"] if jetson else ["libgl1", "libglib2.0-0"]
-    if jetson or _PIPELINE.search(source):
+    if jetson or source_kind(source) == "gst":
         packages += ["gstreamer1.0-tools", "gstreamer1.0-plugins-base", "gstreamer1.0-plugins-good"]
+    if _OF_BAD.search(source):
+        packages.append("gstreamer1.0-plugins-bad")
     if "libcamerasrc" in source:
         packages.append("gstreamer1.0-libcamera")
     return packages

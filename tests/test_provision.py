@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -80,7 +81,9 @@ def test_a_unit_leaves_open_what_the_board_needs(profile, jetpack, uri):
     assert unit["PrivateDevices"] == ["no"]
     assert unit["MemoryDenyWriteExecute"] == ["no"]
     assert unit["PrivateTmp"] == ["no" if argus else "yes"], "the camera daemon's socket lies in /tmp"
-    assert unit["ReadWritePaths"] == ["/tmp" if argus else ""]  # noqa: S108  # that very folder
+    assert "ReadWritePaths" not in unit, "a socket in /tmp can be connected to without"
+    card = "tensorrt" in profile.engines and not profile.jetpack
+    assert unit["ExecStartPre"] == ["-+/usr/bin/nvidia-modprobe -c 0 -u" if card else ""]
     assert unit["SupplementaryGroups"] == ["video render"]
     assert unit["PrivateUsers"] == ["no"], "it would hide the groups"
     assert unit["ProcSubset"] == ["all"], "it would hide /proc/device-tree"
@@ -132,7 +135,7 @@ def test_the_options_of_run_come_from_the_settings(profile, jetpack, uri):
 @pytest.mark.parametrize("profile", SUPPORTED, ids=lambda profile: profile.name)
 def test_versions_and_packages_are_those_of_the_boards_system(profile):
     for jetpack in majors(profile):
-        station = provision(profile, source=CSI, jetpack=jetpack)
+        station = provision(profile, source=CSI if jetpack else "0", jetpack=jetpack)
         assigned = dict(re.findall(r"^readonly ([A-Z0-9]+)=(\S*)", station.files[SCRIPT], re.MULTILINE))
         packages = re.search(r"^readonly PACKAGES=\((.*?)\)", station.files[SCRIPT], re.MULTILINE)[1].split()
         names = dict(
@@ -142,12 +145,62 @@ def test_versions_and_packages_are_those_of_the_boards_system(profile):
         if jetpack is None:
             assert (assigned["PYTHON"], assigned["L4T"]) == ("''", "''")
             assert "camera" in station.extras
+            apart = "tensorrt" if "tensorrt" in profile.engines else "''"
+            assert assigned["APART"] == apart, "its libraries come from another index, and may fail alone"
+            assert "tensorrt" not in assigned["EXTRAS"]
         else:
             assert station.extras == f"jetpack{jetpack}"
             assert assigned["PYTHON"] == {"6": "3.10", "7": "3.12"}[jetpack]
             assert {"python3-opencv", "python3-libnvinfer"} <= set(packages)
             assert names["numpy"].startswith("1."), "JetPack's cv2 is built against NumPy 1"
             assert not {"opencv-python", "opencv-python-headless", "tensorrt"} & set(names)
+
+
+PACKAGE_OF = {  # elements of our own pipelines, and the package that holds them, as gst-inspect-1.0 and Debian's files say
+    "v4l2src": "good", "jpegdec": "good", "rtspsrc": "good", "rtph264depay": "good", "rtph265depay": "good",
+    "qtdemux": "good", "h264parse": "bad", "h265parse": "bad", "nvh264dec": "bad", "nvh265dec": "bad",
+    "filesrc": "core", "identity": "core", "videoconvert": "base", "decodebin": "base",
+}  # fmt: skip
+VENDORS = re.compile(r"nv(?!h26)\w+|libcamerasrc|v4l2\w+dec|avdec_\w+|vah26\ddec")
+
+
+@pytest.mark.parametrize(("profile", "jetpack", "uri"), STATIONS)
+def test_what_a_pipeline_of_a_profile_is_made_of_is_installed(profile, jetpack, uri):
+    if " ! " not in uri:
+        return
+    script = provision(profile, source=uri, jetpack=jetpack).files[SCRIPT]
+    packages = re.search(r"^readonly PACKAGES=\((.*?)\)", script, re.MULTILINE)[1].split()
+    elements = [part.split()[0] for part in uri.removeprefix("gst:").split(" ! ") if "/" not in part.split()[0]]
+    for element in (one for one in elements if not VENDORS.fullmatch(one)):
+        assert PACKAGE_OF[element] == "core" or f"gstreamer1.0-plugins-{PACKAGE_OF[element]}" in packages, element
+    assert "gstreamer1.0-tools" in packages
+
+
+@pytest.mark.parametrize(
+    ("board", "source", "said"),
+    [
+        ("x86-cpu", "xyz://foo", "the scheme 'xyz' is unknown"),
+        ("x86-cpu", "photos/", "the service starts in a folder of its own"),
+        ("x86-cpu", "abc", "the service starts in a folder of its own"),
+        ("x86-cpu", "/home/me/film.mp4", "/home is hidden from the service"),
+        ("x86-cpu", "file:///root/film.mp4", "/root is hidden from the service"),
+        ("raspberry-pi-5", "csi://0", "has no camera daemon of NVIDIA's"),
+        ("raspberry-pi-5", "gst:nvarguscamerasrc ! nvvidconv", "has no camera daemon of NVIDIA's"),
+    ],
+)
+def test_a_source_that_the_service_could_never_read_is_refused(board, source, said):
+    with pytest.raises(InputError) as caught:
+        provision(load_profile(board), source=source)
+    assert said in str(caught.value)
+
+
+def test_a_bundle_that_is_hidden_from_the_service_is_refused():
+    with pytest.raises(InputError, match="/home is hidden"):
+        provision(load_profile("x86-cpu"), bundle="/home/me/bundle")
+
+
+def test_a_minor_version_of_jetpack_names_its_major():
+    assert provision(load_profile("jetson-orin-nano"), jetpack="6.2").jetpack == "6"
 
 
 def test_a_camera_in_the_network_waits_for_the_network_and_others_do_not():
@@ -249,7 +302,7 @@ def test_the_script_refuses_what_it_cannot_do_before_it_does_anything(tmp_path):
     for words, refusal in (
         (["--frob"], "no option --frob"),
         (["--wheel"], "--wheel wants a value"),
-        ([], "install.sh: "),
+        ([], "was written for aarch64" if os.geteuid() == 0 else "run it as root"),
     ):
         done = subprocess.run(
             ["bash", str(tmp_path / "out" / SCRIPT), *words], capture_output=True, text=True, check=False

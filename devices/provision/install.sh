@@ -7,14 +7,17 @@
 #   --wheel FILE        edgezsl's wheel; default: the one beside this script
 #   --onnxruntime pip   ONNX Runtime from the index, which computes on the CPU: the default
 #   --onnxruntime FILE  a wheel of yours, such as a build for this machine's GPU
-#   --classes FILE      what to recognise; default: the example, where there is no /etc/edgezsl/classes.yaml yet
+#   --classes FILE      what to recognise, in the place of /etc/edgezsl/classes.yaml, of which a copy is kept; default: what is
+#                       there, else the example
 #   --compile, --start  build TensorRT's plan, start the service: without asking; --no-… neither builds, starts nor asks
 #
 # Everything that it fetches comes through apt and pip, from the sources that this machine is set up for.
 set -euo pipefail
+umask 022 # the service's user must be able to read what is installed
 
 readonly ARCH=@ARCH@ # of this machine, as uname -m says
 readonly EXTRAS=@EXTRAS@ # of edgezsl, for pip; ONNX Runtime is a choice of its own
+readonly APART=@APART@ # an extra that may fail without the rest
 readonly PYTHON=@PYTHON@ # the system's Python, where only one will do
 readonly L4T=@L4T@ # the release of Jetson Linux, where this is a Jetson
 readonly PLANS=@PLANS@ # yes where TensorRT runs here
@@ -102,7 +105,7 @@ for package in "${PACKAGES[@]}"; do
     case $package in
     python3-opencv) python3 -c 'import cv2' 2>/dev/null && continue ;;
     python3-libnvinfer) python3 -c 'import tensorrt' 2>/dev/null && continue ;;
-    *) dpkg -s "$package" >/dev/null 2>&1 && continue ;;
+    *) [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] && continue ;;
     esac
     missing+=("$package")
 done
@@ -110,6 +113,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get update
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" ||
         refuse "apt did not install ${missing[*]}; on a Jetson, TensorRT comes from JetPack's own source: sudo apt install nvidia-jetpack"
+fi
+if [ -n "$L4T" ]; then # what is there, and cannot do what it is there for
+    python3 -c 'import cv2, sys; sys.exit("GStreamer:                   YES" not in cv2.getBuildInformation())' 2>/dev/null ||
+        echo "note: the system's OpenCV was built without GStreamer, so no CSI camera: pip list --path shows who put it there"
+    said=$(python3 -c 'import tensorrt' 2>&1) ||
+        echo "note: TensorRT cannot be imported: ${said##*$'\n'}; for libnvdla_compiler.so: sudo apt install nvidia-l4t-dla-compiler"
 fi
 if [ -n "$PYTHON" ]; then
     has=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -144,32 +153,43 @@ if [ "$onnxruntime" != pip ]; then
     sed -i '/^onnxruntime==/d' "$constraints" # yours decides
     what=("${wheel}[$EXTRAS]" "$onnxruntime")
 fi
+# The build for CPUs and that for GPUs write the same files: of an earlier run the other one must go first.
+"$VENV/bin/python" -m pip --disable-pip-version-check uninstall --quiet --yes onnxruntime onnxruntime-gpu 2>/dev/null
 pip=("$VENV/bin/python" -m pip --disable-pip-version-check --no-input install --constraint "$constraints")
 "${pip[@]}" "${what[@]}"
+if [ -n "$APART" ]; then
+    "${pip[@]}" "${wheel}[$APART]" ||
+        echo "note: no $APART: its libraries come from NVIDIA's own index, and have to fit the driver; the service goes on without"
+fi
 # The same version may be another build: pip would keep what is there.
 "${pip[@]}" --force-reinstall --no-deps "$wheel"
+ln -sf "$VENV/bin/edgezsl" /usr/local/bin/edgezsl
 
 step "service and settings"
 install -m 0644 "$here/edgezsl.service" /etc/systemd/system/edgezsl.service
 if [ -e "$ETC/edgezsl.env" ]; then
-    cmp -s "$here/edgezsl.env" "$ETC/edgezsl.env" || echo "kept $ETC/edgezsl.env, which differs from the one beside this script"
+    if ! cmp -s "$here/edgezsl.env" "$ETC/edgezsl.env"; then
+        echo "note: kept $ETC/edgezsl.env; the one beside this script has other values, for which the unit was written. To take it:"
+        echo "  sudo install -m 0600 '$here/edgezsl.env' $ETC/edgezsl.env"
+    fi
 else
     install -m 0600 "$here/edgezsl.env" "$ETC/edgezsl.env"
 fi
 if [ -n "$classes" ]; then
-    install -m 0644 "$classes" "$ETC/classes.yaml"
+    install --backup=numbered -m 0644 "$classes" "$ETC/classes.yaml"
 elif [ ! -e "$ETC/classes.yaml" ]; then
     install -m 0644 "$here/classes.yaml" "$ETC/classes.yaml"
 fi
 if booted; then systemctl daemon-reload; fi
 
 step "what edgezsl finds here"
-as_edgezsl "$VENV/bin/edgezsl" doctor
+as_edgezsl "$VENV/bin/edgezsl" doctor || echo "note: edgezsl doctor found something broken, see above"
 
 if [ "$PLANS" = yes ]; then
     step "TensorRT's plan"
     if agreed "$compile" "Build it now? It takes minutes, and without it the CPU computes."; then
-        as_edgezsl "$VENV/bin/edgezsl" compile ${RUN_BUNDLE:+"$RUN_BUNDLE"}
+        as_edgezsl "$VENV/bin/edgezsl" compile ${RUN_BUNDLE:+"$RUN_BUNDLE"} ||
+            echo "note: no plan, see above: ONNX Runtime computes until edgezsl compile succeeds"
     else
         echo "later: sudo runuser -u edgezsl -- $VENV/bin/edgezsl compile${RUN_BUNDLE:+ $RUN_BUNDLE}"
     fi

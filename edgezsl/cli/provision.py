@@ -45,7 +45,7 @@ def provision(
     facts = {
         "board": station.board,
         "jetpack": station.jetpack,
-        "source": public_name(station.source),
+        "source": f"{public_name(station.source)}{'' if uri else ', the first of the profile; --source takes another'}",
         "extras": station.extras,
         "folder": str(out),
         "files": list(station.files),

@@ -29,6 +29,7 @@ _ALLOWED = (
     "a path, file:PATH, a camera's number, v4l2:///dev/video0, csi://0, rtsp://…, http://…, https://…, "
     "synthetic:, gst:PIPELINE"
 )
+_SOURCE_KINDS = frozenset({"camera", "v4l2", "csi", "gst", "rtsp", "rtsps", "http", "https", "synthetic", "file"})
 _LARGEST_IMAGE = 256 * 2**20  # bytes of an encoded image
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _USER_INFO = re.compile(r"(?s)^([A-Za-z][A-Za-z0-9+.-]*:/*).*(?=@)")  # of a URI that is one URL, however it is written
@@ -122,6 +123,19 @@ def local_path(uri: str) -> Path | None:
     return Path(_local_path(uri)) if _kind(uri) == "file" else None
 
 
+def source_kind(uri: str) -> str:
+    """Return what kind of source `uri` names, without looking for it: `camera`, `v4l2`, `csi`, `gst`, `rtsp`, `file` and so on.
+
+    Raises:
+        SourceError: When its scheme is unknown.
+    """
+    kind = _kind(_tidy(uri))
+    if kind not in _SOURCE_KINDS:
+        message = f"the scheme {kind!r} is unknown"
+        raise refused(public_name(uri), message, code="unknown_scheme", expected=_ALLOWED)
+    return kind
+
+
 def hide_secrets(text: str) -> str:
     """Return `text` with what looks like a password, key or token replaced by `***`, rather too much than too little."""
     return redacted(_SECRET.sub(r"\1***", text))  # in this order: an @ in an option's value ends no user's name
@@ -153,15 +167,15 @@ def open_source(uri: str, *, as_fast_as_possible: bool = False, timeout_s: float
         SourceLostError: When a server or camera refuses, or gives no frame in time.
         MissingExtraError: When OpenCV is needed and not installed.
     """
-    name = _checked_name(uri, timeout_s)
+    name, kind = _checked_name(uri, timeout_s), source_kind(uri)
     uri = _tidy(uri)
-    match _kind(uri):
-        case "camera" | "v4l2" as kind:
+    match kind:
+        case "camera" | "v4l2":
             from edgezsl.runtime.opencv import open_camera
 
             device = f"/dev/video{int(uri)}" if kind == "camera" else _local_path(uri)
             return open_camera(device, name=name, timeout_s=timeout_s)
-        case "gst" | "csi" as kind:
+        case "gst" | "csi":
             from edgezsl.runtime.gstreamer import csi_pipeline, open_pipeline
 
             pipeline = csi_pipeline(uri) if kind == "csi" else uri.removeprefix("gst:")
@@ -174,10 +188,8 @@ def open_source(uri: str, *, as_fast_as_possible: bool = False, timeout_s: float
             from edgezsl.runtime.synthetic import Scene, SyntheticSource
 
             return SyntheticSource(Scene.from_uri(uri), name=name, waiting=as_fast_as_possible)
-        case "file":
+        case _:
             return _open_path(_local_path(uri), name, as_fast_as_possible=as_fast_as_possible)
-        case scheme:
-            raise refused(name, f"the scheme {scheme!r} is unknown", code="unknown_scheme", expected=_ALLOWED)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
