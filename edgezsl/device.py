@@ -13,13 +13,17 @@ import re
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from edgezsl.catalogue import entries, load_entry
 from edgezsl.device_profile import Arch, DeviceProfile
 from edgezsl.errors import Place, ProfileError, shown
 from edgezsl.records import Fields
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEVICE_VARIABLE = "EDGEZSL_DEVICE"
 _MACHINES = {"arm64": "aarch64", "amd64": "x86_64"}  # what other systems call the two
 _L4T = re.compile(rb"#\s*R(\d{1,3})\s*\(release\),\s*REVISION:\s*(\d{1,3}(?:\.\d{1,3}){0,3})")
 _LONGEST_MODEL = 128  # characters
@@ -77,7 +81,9 @@ def all_profiles() -> tuple[DeviceProfile, ...]:
     return tuple(load_profile(path) for path in entries("devices"))
 
 
-def detect_profile(root: Path = Path("/"), *, machine: str | None = None) -> Detection:
+def detect_profile(
+    root: Path = Path("/"), *, machine: str | None = None, environment: Mapping[str, str] = os.environ
+) -> Detection:
     """Return the profile of the board that this process runs on.
 
     The files that it reads may hold anything; that is never an error, only a board that is not recognised.
@@ -85,17 +91,20 @@ def detect_profile(root: Path = Path("/"), *, machine: str | None = None) -> Det
     Args:
         root: Where `etc`, `proc` and `dev` lie.
         machine: The machine as `uname -m` gives it; None asks the system.
+        environment: Its `EDGEZSL_DEVICE`, a profile's name or path, is believed: a container does not see the device tree.
 
     Raises:
-        ProfileError: When no profile exists for this kind of machine, such as a 32-bit Arm.
+        ProfileError: When no profile exists for this kind of machine, such as a 32-bit Arm, or `EDGEZSL_DEVICE` names none.
         InputError: When the catalogue is missing from the installation, or damaged.
     """
     machine = machine or platform.machine()
     arch = _MACHINES.get(machine.lower(), machine)
     model = _model(read_head(root / "proc/device-tree/model", max_bytes=4 * _LONGEST_MODEL))
-    release = _L4T.search(read_head(root / "etc/nv_tegra_release", max_bytes=4096))
-    l4t = f"{release[1].decode()}.{release[2].decode()}" if release else None
+    l4t = jetson_linux(root)
     every = all_profiles()
+    told = environment.get(DEVICE_VARIABLE)
+    if told:
+        return _detection(_told(told), f"{DEVICE_VARIABLE} says so", l4t, model, every)
     profiles = [profile for profile in every if profile.arch == arch]
     if not profiles:
         raise ProfileError(
@@ -104,9 +113,17 @@ def detect_profile(root: Path = Path("/"), *, machine: str | None = None) -> Det
             hint=f"install a 64-bit system ({' or '.join(get_args(Arch))}), or give the path of a profile of your own",
         )
     profile, reason = _recognised(profiles, root, model, l4t)
-    rows = (one.jetpack_of(l4t) for one in (profile, *every) if l4t)
-    row = next((row for row in rows if row), None)
-    return Detection(profile, reason, l4t, row.jetpack if row else None, model)
+    return _detection(profile, reason, l4t, model, every)
+
+
+def jetson_linux(root: Path = Path("/")) -> str | None:
+    """Return the release of Jetson Linux, such as `36.4.3`, or None where this is no Jetson.
+
+    Args:
+        root: Where `etc` lies.
+    """
+    release = _L4T.search(read_head(root / "etc/nv_tegra_release", max_bytes=4096))
+    return f"{release[1].decode()}.{release[2].decode()}" if release else None
 
 
 def cpu_features(root: Path = Path("/")) -> tuple[str, ...]:
@@ -131,6 +148,22 @@ def read_head(path: Path, *, max_bytes: int) -> bytes:
             return file.read(max_bytes) or b"" if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
     except OSError:
         return b""
+
+
+def _told(name_or_path: str) -> DeviceProfile:
+    try:
+        return load_profile(name_or_path)
+    except ProfileError as fault:
+        fault.message = f"the environment variable {DEVICE_VARIABLE} names a board, and {fault.message}"
+        raise
+
+
+def _detection(
+    profile: DeviceProfile, reason: str, l4t: str | None, model: str | None, every: tuple[DeviceProfile, ...]
+) -> Detection:
+    rows = (one.jetpack_of(l4t) for one in (profile, *every) if l4t)
+    row = next((row for row in rows if row), None)
+    return Detection(profile, reason, l4t, row.jetpack if row else None, model)
 
 
 def _recognised(

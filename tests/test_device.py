@@ -457,3 +457,24 @@ def test_a_row_of_measured_needs_the_status_and_the_status_needs_rows(tmp_path):
         with pytest.raises(ProfileError) as caught:
             load_profile(edited(tmp_path, pattern, replacement, base="x86-cpu"))
         assert (caught.value.code, caught.value.where.field) == ("bad_value", "status")
+
+
+# --- EDGEZSL_DEVICE: a container does not see the device tree ---
+
+
+def test_the_variable_is_believed_and_jetson_linux_is_still_read(tmp_path):
+    root = a_root(tmp_path, model=None, release="# R36 (release), REVISION: 4.3, GCID: 1\n")
+    found = detect_profile(root, machine="aarch64", environment={"EDGEZSL_DEVICE": "jetson-orin-nano"})
+    assert (found.profile.name, found.reason) == ("jetson-orin-nano", "EDGEZSL_DEVICE says so")
+    assert (found.l4t, found.jetpack) == ("36.4.3", "6.2")
+
+
+def test_a_variable_that_names_no_board_is_refused_by_its_name(tmp_path):
+    with pytest.raises(ProfileError) as caught:
+        detect_profile(tmp_path, machine="aarch64", environment={"EDGEZSL_DEVICE": "toaster"})
+    assert caught.value.message.startswith("the environment variable EDGEZSL_DEVICE names a board, and there is no")
+
+
+def test_an_empty_variable_says_nothing(tmp_path):
+    found = detect_profile(tmp_path, machine="x86_64", environment={"EDGEZSL_DEVICE": ""})
+    assert found.profile.name == "x86-cpu"

@@ -1,4 +1,8 @@
-"""What a person watches while a stream runs: a line that changes, one for each picture of a folder, one for each event."""
+"""What a person watches while a stream runs, or finds in the journal afterwards.
+
+On a terminal a line that changes; elsewhere a line for each decision that lasts. A line for each picture of a folder, and one
+for each event.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,13 @@ if TYPE_CHECKING:
     from edgezsl.runtime.sources import Frame
 
 _REFRESH_S = 0.1
+_HELD_S = 0.5  # how long a decision must last before it is a line: between two classes it flickers
+_BETWEEN_S = 1.0  # at least, from line to line
 _SMOOTHING = 0.05  # share of the newest interval in the frame rate shown
 
 
 class LiveLine:
-    """A sink for the terminal, on standard error.
+    """A sink for a person, on standard error.
 
     Args:
         quiet: Whether to print events only, no answers: where nobody watches, or lines of JSON say them.
@@ -36,6 +42,7 @@ class LiveLine:
         if self._console is not None:
             self._status = self._console.status("waiting for the first frame")
             self._status.start()
+        self._decisions = Decisions() if self._console is None and not quiet else None
         self._shown_s = 0.0
         self._last_s: float | None = None
         self._interval_s: float | None = None
@@ -46,6 +53,10 @@ class LiveLine:
             self._print(f"{PurePath(answer.file).name}: {_answer(answer)}")
             return
         now = time.monotonic()
+        if self._decisions is not None:
+            if self._decisions.new(answer.regions[0].decision, now):
+                self._print(f"{_answer(answer)}  frame {answer.frame}")
+            return
         if self._last_s is not None:
             interval = now - self._last_s
             before = self._interval_s or interval
@@ -80,6 +91,31 @@ class LiveLine:
         return Text(
             f"{_answer(answer)}  frame {answer.frame}  {rate}  dropped {answer.dropped}  classes {answer.revision}"
         )
+
+
+class Decisions:
+    """Tells which decisions of a stream are news: the first one, and each that lasts and is another than was told last."""
+
+    def __init__(self) -> None:
+        self._told: tuple[str | None] | None = None  # in a tuple, since None is a decision too
+        self._told_s = 0.0
+        self._latest: tuple[str | None] | None = None
+        self._since_s = 0.0
+
+    def new(self, decision: str | None, now_s: float) -> bool:
+        """Return whether a decision is to be told.
+
+        Args:
+            decision: A class, or None for none of them.
+            now_s: Seconds of a clock that never falls.
+        """
+        if self._latest != (decision,):
+            self._latest, self._since_s = (decision,), now_s
+        lasts = now_s - self._since_s >= _HELD_S and now_s - self._told_s >= _BETWEEN_S
+        if self._told is not None and (self._told == self._latest or not lasts):
+            return False
+        self._told, self._told_s = self._latest, now_s
+        return True
 
 
 def _answer(answer: Recognition) -> str:

@@ -85,17 +85,27 @@ def sensor_findings(meter: PowerMeter) -> tuple[Finding, ...]:
 
 
 def _jetpack_finding(l4t: str, detection: Detection, readings: BoardReadings) -> Finding:
-    row = detection.profile.jetpack_of(l4t)
-    good = ", ".join(row.jetpack for row in detection.profile.jetpack if not row.unsupported)
+    rows = detection.profile.jetpack
+    installed = (readings.jetpack or "").partition("+")[0]
+    row = detection.profile.jetpack_of(l4t) or next((one for one in rows if one.jetpack == installed), None)
+    good = ", ".join(one.jetpack for one in rows if not one.unsupported and not one.tensorrt_unsupported)
     hint = f"flash a JetPack that this board's profile knows: {good}" if good else None
     package = f"; the package nvidia-jetpack is {readings.jetpack}" if readings.jetpack else ""
     if row is None:
         known = f"JetPack {detection.jetpack}" if detection.jetpack else "an unknown JetPack"
-        return Finding("jetpack", "warning", f"Jetson Linux {l4t}, {known}; not in this board's profile{package}", hint)
+        kin = any(one.unsupported is None and _major(l4t) in map(_major, one.l4t) for one in rows)
+        detail = f"Jetson Linux {l4t}, {known}; not in this board's profile{package}"
+        return Finding("jetpack", "warning", detail, None if kin else hint)  # a later revision of one that is known
     detail = f"{row.jetpack}: Jetson Linux {l4t}, CUDA {row.cuda}, TensorRT {row.tensorrt}{package}"
     if row.unsupported:
         return Finding("jetpack", "warning", f"{detail}; not supported: {row.unsupported}", hint)
+    if row.tensorrt_unsupported:
+        return Finding("jetpack", "warning", f"{detail}; {row.tensorrt_unsupported}", hint)
     return Finding("jetpack", "ok", detail)
+
+
+def _major(release: str) -> str:
+    return release.partition(".")[0]
 
 
 def _memory_finding(readings: BoardReadings) -> Finding:

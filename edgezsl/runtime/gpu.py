@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from edgezsl.device import detect_profile
-from edgezsl.errors import ProfileError
+from edgezsl.device import jetson_linux
 from edgezsl.runtime.cuda import checked, load_cudart
 from edgezsl.runtime.plan_record import Machine
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _FIRST = 0  # the GPU that every engine runs on
 _MIB = 1 << 20
 _UNTOLD = "CUDA does not say what GPU this is"
 
 
-def this_machine(tensorrt: str, *, root: Path | None = None) -> Machine:
+def this_machine(tensorrt: str, *, root: Path = Path("/")) -> Machine:
     """Return what a plan that is built or run here is bound to.
 
     Args:
         tensorrt: The version of the TensorRT that is installed, in full.
-        root: Where `etc` lies; None: `/`.
+        root: Where `etc` lies.
 
     Raises:
         MissingExtraError: When `cuda-bindings` is not installed.
@@ -38,7 +34,7 @@ def this_machine(tensorrt: str, *, root: Path | None = None) -> Machine:
         compute_capability=f"{properties.major}.{properties.minor}",
         sm_count=int(properties.multiProcessorCount),
         cuda_driver=f"{driver // 1000}.{driver % 1000 // 10}",
-        l4t=_l4t(root),
+        l4t=jetson_linux(root) or "",
     )
 
 
@@ -52,10 +48,3 @@ def free_memory_mib() -> int:
     cudart = load_cudart()
     return int(checked(cudart, cudart.cudaMemGetInfo(), _UNTOLD)) // _MIB
 
-
-def _l4t(root: Path | None) -> str:
-    try:
-        detection = detect_profile() if root is None else detect_profile(root)
-    except ProfileError:  # a kind of machine without a profile is no Jetson
-        return ""
-    return detection.l4t or ""

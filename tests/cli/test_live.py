@@ -8,6 +8,7 @@ import sys
 import pytest
 from PIL import Image
 
+from edgezsl.cli.live import Decisions
 from tests.factories import colour_frame
 
 
@@ -33,6 +34,36 @@ def on_a_terminal(small_bundle, folder, text, *more):
             pass
     os.close(ours)
     return process.returncode, sent.decode(errors="replace")
+
+
+def test_a_decision_is_told_once_it_lasts_and_not_more_often_than_once_a_second():
+    decisions = Decisions()
+    frames = [
+        (0, "cat"),
+        (0.1, "cat"),
+        (0.2, "dog"),
+        (0.3, "cat"),
+        (2, None),
+        (2.4, None),
+        (2.6, None),
+        (2.7, "dog"),
+        (3.3, "dog"),
+    ]
+    frames += [(3.7, "dog"), (3.8, "dog")]
+    assert [at_s for at_s, decision in frames if decisions.new(decision, at_s)] == [0, 2.6, 3.7]
+
+
+def test_without_a_terminal_each_lasting_decision_is_a_line(small_bundle, tmp_path):
+    classes = tmp_path / "classes.yaml"
+    classes.write_text("- red\n- blue\n")
+    command = [sys.executable, "-m", "edgezsl", "run", "--source", "synthetic:?width=160&height=120&frames=5"]
+    command += ["--classes", str(classes), "--bundle", str(small_bundle.folder), "--as-fast-as-possible"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stderr.splitlines()
+    (line,) = [line for line in said if "  frame " in line]
+    assert line.startswith(("red  (", "blue  ("))
+    quiet = subprocess.run([*command, "--jsonl", "-"], check=True, capture_output=True, text=True, timeout=60)
+    assert "  frame " not in quiet.stderr
+    assert len(quiet.stdout.splitlines()) >= 5
 
 
 @pytest.mark.parametrize("name", ["red [/]", "red [/green]", "red [m4]", "red [bold]"])

@@ -127,6 +127,30 @@ def test_a_jetpack_that_does_not_fit_is_a_warning(tmp_path, model, release, jetp
     assert hint in finding.hint if hint else finding.hint is None
 
 
+def test_a_jetpack_without_a_release_of_its_own_is_known_by_its_package(tmp_path):
+    status = "Package: nvidia-jetpack\nStatus: install ok installed\nVersion: 7.2.2+b10\n"
+    release = R36_4.replace("R36", "R39").replace("4.7", "2.2")
+    root = a_board(lay(tmp_path, {"var/lib/dpkg/status": status}), "NVIDIA Jetson AGX Thor Developer Kit", release)
+    finding = found(examine(root, machine="aarch64").machine, "jetpack")
+    assert (finding.state, finding.detail.partition(":")[0]) == ("ok", "7.2.2")
+
+
+def test_a_later_revision_of_what_is_known_is_no_reason_to_flash(tmp_path):
+    release = R36_4.replace("4.7", "4.9")
+    root = a_board(tmp_path, "NVIDIA Jetson Orin Nano Developer Kit", release)
+    finding = found(examine(root, machine="aarch64").machine, "jetpack")
+    assert (finding.state, finding.hint) == ("warning", None)
+
+
+def test_a_jetpack_whose_tensorrt_is_too_old_is_a_warning(tmp_path):
+    release = R36_4.replace("4.7", "3.0")
+    root = a_board(tmp_path, "NVIDIA Jetson Orin Nano Developer Kit", release)
+    finding = found(examine(root, machine="aarch64").machine, "jetpack")
+    assert finding.state == "warning"
+    assert "its TensorRT is 8.6, and edgezsl needs 10.3" in finding.detail
+    assert "6.0" not in finding.hint
+
+
 def test_an_unsupported_board_is_a_warning(tmp_path):
     finding = found(examine(a_board(tmp_path, "Jetson-AGX", R35_4), machine="aarch64").machine, "board")
     assert finding.state == "warning"
