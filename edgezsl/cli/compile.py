@@ -110,9 +110,11 @@ def _say_compiled(compiled: Compiled) -> None:
             say(f"{outcome.precision}: refused: {outcome.reason}")
     for note in compiled.notes:
         say(note)
-    say(f"selected: {compiled.selected}, the fastest that agrees with the golden answers")
+    why = "the fastest that agrees with the golden answers" if len(compiled.outcomes) > 1 else "the one there is"
+    say(f"selected: {compiled.selected}, {why}")
     say(
-        f"next: edgezsl run --bundle {quote(str(compiled.bundle.folder))} --engine tensorrt --camera 0 --classes classes.yaml"
+        f"next: edgezsl run --bundle {quote(str(compiled.bundle.folder))} --engine tensorrt --camera 0 --classes classes.yaml; "
+        "a service takes it up by: sudo systemctl restart edgezsl"
     )
 
 

@@ -38,10 +38,7 @@ def export(
     fp16: Annotated[bool, typer.Option("--fp16", help="Half precision, where it is safe.")] = False,
     fp32: Annotated[bool, typer.Option("--fp32", help="Full precision. Default: what the recipe says.")] = False,
     device: Annotated[
-        str | None,
-        typer.Option(
-            "--device", help="A board, by name or profile file: it decides what you do not; see devices list."
-        ),
+        str | None, typer.Option("--device", help="A board, by name or profile file: it decides what you do not.")
     ] = None,
     calibration: Annotated[
         str | None,
@@ -134,7 +131,7 @@ def _say_result(result: ExportResult) -> None:
             ("size", f"{sizes['model'] / 1e6:.2f} MB in fp32, {sizes['export'] / 1e6:.2f} MB now"),
             ("parity", f"{report.outcome.replace('_', ' ')} on {images}"),
             ("classes", report.vocabulary),
-            *rules_facts(manifest.verdicts),
+            *(rules_facts(manifest.verdicts) if _has_tensorrt(result) else []),
         ]
     )
     say_table(["engine", *_COLUMNS, "ms", "broken bounds"], list(_rows(result)))
@@ -152,8 +149,17 @@ def _say_result(result: ExportResult) -> None:
     say(
         f"bundle: {result.bundle.folder} ({result.bundle.digest[:12]}), report: {result.report_file.with_suffix('.html')}"
     )
+    folder = quote(str(result.bundle.folder))
+    if result.board is not None and _has_tensorrt(result):
+        say(f"next: copy {folder} to the board; there: edgezsl compile {folder}")
+        return
     takes = "classes.safetensors" if result.bundle.manifest.semantics.kinds == ("vector",) else "classes.yaml"
-    say(f"next: edgezsl run --bundle {quote(str(result.bundle.folder))} --camera 0 --classes {takes}")
+    say(f"next: edgezsl run --bundle {folder} --camera 0 --classes {takes}")
+
+
+def _has_tensorrt(result: ExportResult) -> bool:
+    """Return whether TensorRT may run the bundle: on any board, where none was named."""
+    return result.board is None or "tensorrt" in result.board.profile.engines
 
 
 def _board_facts(result: ExportResult) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgezsl.cli.options import JsonOption, ThreadsOption
+from edgezsl.cli.options import JsonOption, PlansOption, ThreadsOption
 from edgezsl.cli.say import console, say, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
@@ -20,20 +20,26 @@ devices = typer.Typer(help="The boards that edgezsl knows; without a command, li
 
 
 def doctor(json: JsonOption = False) -> None:
-    """Say what is installed, which engines and cameras work, and what to do about the rest."""
+    """Say what is installed, which engines and cameras work, and what to do about the rest.
+
+    The status is 1 where something is broken: there, and failing. What is missing may be right.
+    """
     from edgezsl.runtime.doctor import examine
 
     report = examine()
     if json:
         say_json(report.to_json())
-        return
-    say_table(
-        ["what", "state", "found"],
-        [
-            (finding.name, finding.state, f"{finding.detail}{f'; {finding.hint}' if finding.hint else ''}")
-            for finding in report.findings
-        ],
-    )
+    else:
+        say_table(
+            ["what", "state", "found"],
+            [
+                (finding.name, finding.state, f"{finding.detail}{f'; {finding.hint}' if finding.hint else ''}")
+                for finding in report.findings
+            ],
+        )
+        say(f"to be mended: {', '.join(report.broken)}" if report.broken else "nothing is broken")
+    if report.broken:
+        raise typer.Exit(1)
 
 
 @devices.callback(invoke_without_command=True)
@@ -94,8 +100,10 @@ def bench(
         typer.Option("--bundle", "-b", help="A bundle's folder; repeat it. Default: the model of edgezsl."),
     ] = None,
     engine: Annotated[
-        list[str] | None, typer.Option("--engine", help="An engine to time; repeat it. Default: all installed.")
+        list[str] | None,
+        typer.Option("--engine", help="An engine to time; repeat it. Default: what runs the bundle's file."),
     ] = None,
+    plans: PlansOption = None,
     precision: Annotated[
         list[str] | None, typer.Option("--precision", help="An encoder of the bundles; repeat it. Default: their own.")
     ] = None,
@@ -113,17 +121,19 @@ def bench(
     from rich.progress import track
 
     from edgezsl.bundle import Bundle
+    from edgezsl.device import detect_profile
     from edgezsl.evaluate.bench import WARM_UP, BenchReport, open_subjects
     from edgezsl.evaluate.bench import bench as run_bench
     from edgezsl.runtime.engine import choose_engine, installed_engines
     from edgezsl.runtime.power import PowerMeter
 
     installed = installed_engines()
-    chosen = [choose_engine(name, (), installed, "bench").name for name in engine or ()]
+    order = detect_profile().profile.engines if "auto" in (engine or ()) else ()
+    chosen = [choose_engine(name, order, installed, "bench").name for name in engine or ()]
     bundles = [Bundle.open(folder) for folder in bundle] if bundle else [Bundle.open()]
     subjects = [] if compare is None else list(_in_torch(bundles, compare, threads))
     for held in bundles:
-        subjects += open_subjects(held, chosen or None, precision or (), threads=threads, cold=cold)
+        subjects += open_subjects(held, chosen or None, precision or (), threads=threads, cold=cold, plans=plans)
     meter = PowerMeter()
     steps = run_bench(subjects, runs=runs, classes=classes, meter=meter)
     total = runs + WARM_UP + (len(subjects) if meter.reports else 0) + 1

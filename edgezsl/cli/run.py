@@ -36,6 +36,9 @@ SourceOption = Annotated[
 ]
 
 
+_TAKE_PLANS = ("auto", "tensorrt")
+
+
 def run(
     classes: ClassesOption,
     camera: CameraOption = None,
@@ -71,6 +74,8 @@ def run(
     from edgezsl.runtime.notify import ServiceSink
     from edgezsl.station import Station, StationSettings, prefer_latency
 
+    if plans is not None and engine not in _TAKE_PLANS:
+        raise typer.BadParameter(f"does nothing with --engine {engine}, which runs no plan", param_hint="--plans")
     settings = StationSettings(
         source=one_source(camera, source),
         classes=classes,

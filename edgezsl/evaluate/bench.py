@@ -24,6 +24,7 @@ from edgezsl.scoring import rank, scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -119,16 +120,23 @@ class BenchReport:
 
 
 def open_subjects(
-    bundle: Bundle, engines: Sequence[EngineName] | None, precisions: Sequence[str], *, threads: int | None, cold: bool
+    bundle: Bundle,
+    engines: Sequence[EngineName] | None,
+    precisions: Sequence[str],
+    *,
+    threads: int | None,
+    cold: bool,
+    plans: Path | None = None,
 ) -> Iterator[Subject]:
     """Open the encoders of a bundle in every engine; yield each as it is ready.
 
     Args:
         bundle: The bundle.
-        engines: The engines, or None for every installed one that a precision is for.
+        engines: The engines, or None for every installed one that runs the bundle's own file and that a precision is for.
         precisions: Of its encoders: names, or none for the one that runs by itself.
         threads: Of each engine, or None for all cores.
         cold: Whether to start a new process with each, too.
+        plans: Where TensorRT's plans lie, or None for the usual place.
 
     Yields:
         The subjects.
@@ -142,8 +150,8 @@ def open_subjects(
     for precision in precisions or (manifest.precision,):
         fit = [one for one in installed_engines(GRAPH_ENGINES) if one in serving_engines(precision)]
         for name in fit if engines is None else engines:
-            engine = open_engine(bundle, name, threads=threads, precision=precision)
-            started = cold_start(bundle.folder, name, precision, threads=threads) if cold else None
+            engine = open_engine(bundle, name, threads=threads, precision=precision, plans=plans)
+            started = cold_start(bundle.folder, name, precision, threads=threads, plans=plans) if cold else None
             called = f"{manifest.name} ({bundle.digest[:6]}) {manifest.contract.size[0]} px, {engine.description}"
             yield Subject(called, engine, manifest.contract, manifest.space, started)
 

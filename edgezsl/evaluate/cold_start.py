@@ -38,7 +38,9 @@ class ColdStart:
         return asdict(self)
 
 
-def cold_start(folder: Path, engine: EngineName, precision: str, *, threads: int | None) -> ColdStart:
+def cold_start(
+    folder: Path, engine: EngineName, precision: str, *, threads: int | None, plans: Path | None = None
+) -> ColdStart:
     """Start a process that loads an encoder and embeds one frame.
 
     Args:
@@ -46,11 +48,13 @@ def cold_start(folder: Path, engine: EngineName, precision: str, *, threads: int
         engine: The engine.
         precision: Which encoder.
         threads: Of the engine, or None for all cores.
+        plans: Where TensorRT's plans lie, or None for the usual place.
 
     Raises:
         EngineError: When the process fails.
     """
     command = [sys.executable, "-m", "edgezsl.evaluate.cold_start", str(folder), engine, precision, str(threads or 0)]
+    command += [str(plans)] if plans else []
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -67,7 +71,7 @@ def cold_start(folder: Path, engine: EngineName, precision: str, *, threads: int
     return ColdStart(round(found["first_at"] - start, 3), round(found["peak_mib"], 1))
 
 
-def _run(folder: str, engine: str, precision: str, threads: str) -> None:
+def _run(folder: str, engine: str, precision: str, threads: str, plans: str = "") -> None:
     import numpy as np
 
     from edgezsl.bundle import Bundle
@@ -75,7 +79,10 @@ def _run(folder: str, engine: str, precision: str, threads: str) -> None:
     from edgezsl.runtime.engine import open_engine
 
     bundle = Bundle.open(Path(folder))
-    opened = open_engine(bundle, cast("EngineName", engine), threads=int(threads) or None, precision=precision)
+    place = Path(plans) if plans else None
+    opened = open_engine(
+        bundle, cast("EngineName", engine), threads=int(threads) or None, precision=precision, plans=place
+    )
     opened.run(Preprocessor(bundle.manifest.contract)([np.zeros((720, 1280, 3), np.uint8)]))
     first = time.perf_counter()
     status = Path("/proc/self/status")

@@ -7,7 +7,7 @@ in a process of its own, so that a package that crashes or hangs is a finding. N
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,10 @@ from edgezsl.runtime.power import PowerMeter
 if TYPE_CHECKING:
     from edgezsl.runtime.board import BoardReadings
 
+_OF_ENGINE = {  # findings that mean nothing to a board that does not use the engine
+    "tensorrt": ("tensorrt", "cuda-bindings", "gpu", "tensorrt plan", "engine tensorrt"),
+    "openvino": ("openvino", "engine openvino"),
+}
 CHILD_LIMIT_S = 60.0  # seconds for all packages together: a slow SD card takes ten
 
 
@@ -59,10 +63,17 @@ class DoctorReport:
         """Every finding, in order."""
         return (*self.machine, *self.packages, *self.engines, *self.cameras)
 
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The names of what is there and fails."""
+        return tuple(one.name for one in self.findings if one.state == "broken")
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that `edgezsl doctor --json` prints."""
-        parts = ("machine", "packages", "engines", "cameras")
-        return {"profile": self.profile, **{part: [asdict(one) for one in getattr(self, part)] for part in parts}}
+        parts = {
+            part: [asdict(one) for one in getattr(self, part)] for part in ("machine", "packages", "engines", "cameras")
+        }
+        return {"profile": self.profile, **parts, "broken": list(self.broken)}
 
 
 def examine(root: Path = Path("/"), *, machine: str | None = None, limit_s: float = CHILD_LIMIT_S) -> DoctorReport:
@@ -89,17 +100,29 @@ def examine(root: Path = Path("/"), *, machine: str | None = None, limit_s: floa
             *setup_findings(readings),
             *sensor_findings(PowerMeter(root)),
         ),
-        packages=(
+        packages=_for_this_board(
+            detection,
             *(package_finding(name, outcome, detection, root) for name, outcome in packages.items()),
             *together_findings(packages, clashes, detection),
             *tensorrt_and_driver(outcomes),
         ),
-        engines=(
+        engines=_for_this_board(
+            detection,
             gpu_finding(outcomes["gpu"], detection, root),
             plan_finding(outcomes["engine:tensorrt"]),
             *engine_findings(outcomes, detection),
         ),
         cameras=(*camera_findings(root), *video_findings(outcomes["cv2"], detection)),
+    )
+
+
+def _for_this_board(detection: Detection | None, *findings: Finding) -> tuple[Finding, ...]:
+    """Return findings; what is missing and belongs to an engine that the board has no use for is unused."""
+    engines = detection.profile.engines if detection else tuple(_OF_ENGINE)
+    unused = {name for engine, names in _OF_ENGINE.items() if engine not in engines for name in names}
+    return tuple(
+        replace(one, state="unused", hint=None) if one.state == "missing" and one.name in unused else one
+        for one in findings
     )
 
 

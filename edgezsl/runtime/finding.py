@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["ok", "warning", "missing", "broken"]
+State = Literal["ok", "warning", "missing", "unused", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,8 @@ class Finding:
 
     Attributes:
         name: What.
-        state: `ok`; `warning`: works, with a limit; `missing`: absent, which may be right; `broken`: there, but fails.
+        state: `ok`; `warning`: works, with a limit; `missing`: absent, which may be right; `unused`: absent, and not for
+            this board; `broken`: there, but fails.
         detail: What was found.
         hint: What to do, as an imperative, or None.
     """

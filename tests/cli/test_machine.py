@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from edgezsl.cli.app import app
 from edgezsl.device import detect_profile
 from edgezsl.runtime.board import board_readings
+from edgezsl.runtime.doctor import DoctorReport
+from edgezsl.runtime.finding import Finding
 from edgezsl.runtime.power import PowerMeter
 from tests.sensors import ORIN_NANO, lay
 
@@ -80,3 +82,14 @@ def test_the_last_line_of_a_run_says_what_the_board_drew(last_line):
 
 def test_where_nothing_is_reported_the_last_line_ends_with_the_counts(last_line):
     assert last_line({}).endswith("0 refusals")
+
+
+def test_doctor_ends_with_what_is_to_be_mended_and_a_status(monkeypatch):
+    fine, broken = Finding("numpy", "ok", "numpy 2"), Finding("cv2", "broken", "it was built for another NumPy")
+    for findings, status, last in (((fine,), 0, "nothing is broken"), ((fine, broken), 1, "to be mended: cv2")):
+        report = DoctorReport("x86-cpu", (), findings, (), ())
+        monkeypatch.setattr("edgezsl.runtime.doctor.examine", lambda report=report: report)
+        done = CliRunner().invoke(app, ["doctor"])
+        assert (done.exit_code, done.stdout.splitlines()[-1]) == (status, last)
+        told = CliRunner().invoke(app, ["doctor", "--json"])
+        assert (told.exit_code, json.loads(told.stdout)["broken"]) == (status, ["cv2"] * status)
