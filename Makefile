@@ -9,6 +9,7 @@ SENTENCES := .venv/.sentences
 DEMO_BIN := .venv-demo/bin
 DEMO_READY := .venv-demo/.ready
 OLD_READY := .venv-old/.ready
+BUILD_READY := .venv-build/.ready
 
 .PHONY: install demo test gpu-test check-tensorrt check-export fuzz check bench builtin reference data-test wheel clean
 
@@ -101,9 +102,15 @@ bench: reference
 	$(BIN)/python benchmarks/omniglot.py --method maml --json build/bench/omniglot_maml.json
 	$(BIN)/python benchmarks/meta_lstm.py --json build/bench/meta_lstm.json
 
-wheel: $(READY)
+# Whoever provisions a board needs the wheel and nothing of what develops it.
+wheel: $(BUILD_READY)
 	rm -rf dist
-	$(BIN)/python -m build --wheel --outdir dist
+	.venv-build/bin/python -m build --wheel --outdir dist
+
+$(BUILD_READY):
+	$(PYTHON) -m venv .venv-build
+	.venv-build/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/cpu.txt build
+	touch $@
 
 clean:
-	rm -rf .venv .venv-demo .venv-old build dist
+	rm -rf .venv .venv-demo .venv-old .venv-build build dist

@@ -7,6 +7,7 @@ tags or a key twice. It does not know what a board or a recipe is: their own mod
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,7 +112,7 @@ def load_entry(
             raise error(
                 f"there is no {called} {shown(name_or_path)}",
                 code=code,
-                expected=", ".join(known) or f"an entry in {kind}/",
+                expected=", ".join(get_close_matches(name_or_path, known) or known) or f"an entry in {kind}/",
                 hint=f"take one of these, or give the path of a {called} of your own",
             )
         path = known[name_or_path]

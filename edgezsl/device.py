@@ -62,13 +62,18 @@ def load_profile(name_or_path: str | Path) -> DeviceProfile:
         name_or_path: `jetson-orin-nano`, or a path: a `Path`, or a string with a `/` or the ending `.yaml`.
 
     Raises:
-        ProfileError: When there is no such profile, or it breaks its format.
+        ProfileError: When there is no such profile, it breaks its format, or one of the catalogue has not its file's name.
         InputError: When the catalogue is missing from the installation.
     """
     value, path = load_entry(
         "devices", name_or_path, called="device profile", code="unknown_profile", error=ProfileError
     )
-    return DeviceProfile.from_fields(Fields(value, Place(str(path)), ProfileError))
+    fields = Fields(value, Place(str(path)), ProfileError)
+    profile = DeviceProfile.from_fields(fields)
+    if profile.name != path.stem and path in entries("devices"):  # a user's own file may be called anything
+        message = f"the profile is called {shown(profile.name)}, and its file is not"
+        raise fields.refuse("name", message, code="bad_value", expected=f"{path.stem!r}, as in the file's name")
+    return profile
 
 
 def all_profiles() -> tuple[DeviceProfile, ...]:
@@ -98,7 +103,7 @@ def detect_profile(
         InputError: When the catalogue is missing from the installation, or damaged.
     """
     machine = machine or platform.machine()
-    arch = _MACHINES.get(machine.lower(), machine)
+    arch = machine_arch(machine)
     model = _model(read_head(root / "proc/device-tree/model", max_bytes=4 * _LONGEST_MODEL))
     l4t = jetson_linux(root)
     every = all_profiles()
@@ -114,6 +119,16 @@ def detect_profile(
         )
     profile, reason = _recognised(profiles, root, model, l4t)
     return _detection(profile, reason, l4t, model, every)
+
+
+def machine_arch(machine: str | None = None) -> str:
+    """Return what kind of machine this is, in the words of a profile's `arch`, or in the system's where no profile has it.
+
+    Args:
+        machine: The machine as `uname -m` gives it; None asks the system.
+    """
+    machine = machine or platform.machine()
+    return _MACHINES.get(machine.lower(), machine)
 
 
 def jetson_linux(root: Path = Path("/")) -> str | None:

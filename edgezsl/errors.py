@@ -152,7 +152,7 @@ def _descendants(kind: type[EdgezslError]) -> list[type[EdgezslError]]:
 class InputError(EdgezslError, ValueError):
     """Something that was given is wrong; a person must change it."""
 
-    usual_hint = "compare it with docs/cli.md, or with what the command says with --help"
+    usual_hint = "compare it with what the command says with --help"
 
 
 class ClassFileError(InputError):

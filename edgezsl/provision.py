@@ -29,6 +29,7 @@ CONSTRAINTS = "constraints.txt"
 
 _TOKEN = re.compile(r"@([A-Z][A-Z0-9_]*)@")
 _ARGUS = re.compile(r"\bnvarguscamerasrc\b", re.IGNORECASE)
+_LIBCAMERA = "libcamerasrc"
 _NETWORK = re.compile(r"\b(?:rtsps?|https?|rtmps?|srt|tcp|udp)://|\b(?:rtsp|udp|tcpclient)src\b", re.IGNORECASE)
 # gst-plugins-bad holds the parsers of H.264 and H.265, and NVIDIA's decoders for graphics cards (gst-inspect-1.0 names the plug-in).
 _OF_BAD = re.compile(r"\b(?:h26[45]parse|nvh26[45]\w*)\b")
@@ -48,6 +49,7 @@ class Provision:
         source: The camera's URI, credentials included: for the settings, not for a log.
         jetpack: The major version of JetPack, such as `6`; None where the board has none.
         extras: Of edgezsl, for pip.
+        without_plans: The releases of JetPack among them whose TensorRT is not used, each with the reason.
         files: The text of each file, by its name.
     """
 
@@ -55,6 +57,7 @@ class Provision:
     source: str
     jetpack: str | None
     extras: str
+    without_plans: tuple[str, ...]
     files: dict[str, str]
 
     def write(self, folder: Path) -> None:
@@ -72,7 +75,7 @@ class Provision:
             for name, text in self.files.items():
                 write_durably(folder / name, text.encode(), mode=_MODES.get(name, 0o644))
         except FileExistsError as cause:
-            raise InputError("this is a file", code="exists", where=place, expected="a new or empty folder") from cause
+            raise InputError("this is a file", code="exists", where=place, hint="give a new or empty folder") from cause
         except OSError as cause:
             message = f"the files cannot be written ({cause.strerror})"
             raise InputError(message, code="unwritable", where=place, hint="choose another folder") from cause
@@ -128,7 +131,8 @@ def provision(
     }
     files = {name: _filled(name, values) for name in TEMPLATES}
     files[CONSTRAINTS] = _template(f"constraints-jetpack{major}.txt" if major else "constraints-device.txt")
-    return Provision(profile.name, source, major, ",".join(extras), files)
+    too_old = tuple(f"JetPack {row.jetpack}: {row.tensorrt_unsupported}" for row in rows if row.tensorrt_unsupported)
+    return Provision(profile.name, source, major, ",".join(extras), too_old, files)
 
 
 def _source(profile: DeviceProfile, source: str | None) -> str:
@@ -142,11 +146,15 @@ def _source(profile: DeviceProfile, source: str | None) -> str:
         raise InputError(message, code="bad_source", hint="give it on one line, as for edgezsl run --source")
     kind, path = source_kind(source), local_path(source)
     if path is not None:
+        if path.is_relative_to("/dev"):
+            message = f"the source is {shown(str(path))}, a device, and a path names a file"
+            raise InputError(message, code="unfit_source", hint=f"a camera is --source v4l2://{path}")
         _check_visible("the source", str(path))
     if (kind == "csi" or _ARGUS.search(source)) and not profile.jetpack:
-        message = f"{profile.name} has no camera daemon of NVIDIA's, through which csi:// is read"
-        hint = f"take one of its own sources: edgezsl devices show {profile.name}"
-        raise InputError(message, code="unfit_source", where=Place("source"), hint=hint)
+        message = f"csi:// and nvarguscamerasrc are a Jetson's, and {profile.name} is none"
+        own = next((camera.uri for camera in profile.cameras if _LIBCAMERA in camera.uri), None)
+        hint = f"take --source '{own}'" if own else f"its own sources: edgezsl devices show {profile.name}"
+        raise InputError(message, code="unfit_source", hint=hint)
     return source
 
 
@@ -213,7 +221,7 @@ def _packages(source: str, *, jetson: bool) -> list[str]:
         packages += ["gstreamer1.0-tools", "gstreamer1.0-plugins-base", "gstreamer1.0-plugins-good"]
     if _OF_BAD.search(source):
         packages.append("gstreamer1.0-plugins-bad")
-    if "libcamerasrc" in source:
+    if _LIBCAMERA in source:
         packages.append("gstreamer1.0-libcamera")
     return packages
 

@@ -180,6 +180,31 @@ def test_every_profile_of_the_catalogue_is_read_under_its_files_name():
     assert {*JETSONS, "raspberry-pi-5", "generic-arm64", "x86-cpu", "x86-nvidia"} <= {one.name for one in profiles}
 
 
+def test_a_profile_of_the_catalogue_has_the_name_of_its_file_and_a_users_own_any(tmp_path, monkeypatch):
+    mine = edited(tmp_path, "^name: .*", "name: board2")
+    assert load_profile(mine).name == "board2"
+    monkeypatch.setattr("edgezsl.device.entries", lambda _: (mine,))
+    with pytest.raises(ProfileError, match="'board2', and its file is not") as caught:
+        all_profiles()
+    assert (caught.value.where.field, caught.value.expected) == ("name", "'mine', as in the file's name")
+
+
+def test_the_profile_in_the_readme_loads_and_each_of_its_required_fields_is_marked(tmp_path):
+    readme = (catalogue_folder("devices") / "README.md").read_text()
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    (tmp_path / "board3.yaml").write_text(example)
+    assert load_profile(tmp_path / "board3.yaml").name == "my-board"
+    marked = set(re.findall(r"`(\w+)` \*", readme))
+    for field in re.findall(r"^(\w+):", example, re.MULTILINE):
+        (tmp_path / "less.yaml").write_text(re.sub(rf"^{field}:.*\n(?:  .*\n)*", "", example, flags=re.MULTILINE))
+        if field in marked:
+            with pytest.raises(ProfileError, match=f"'{field}' is missing"):
+                load_profile(tmp_path / "less.yaml")
+        else:
+            load_profile(tmp_path / "less.yaml")
+    assert marked <= set(re.findall(r"^(\w+):", example, re.MULTILINE))
+
+
 def test_each_machine_has_exactly_one_profile_that_stands_in_for_the_unknown():
     stand_ins = [(one.arch, one.name) for one in all_profiles() if not one.models and not one.files]
     assert sorted(stand_ins) == [("aarch64", "generic-arm64"), ("x86_64", "x86-cpu")]
@@ -341,10 +366,14 @@ def test_a_profile_is_loaded_by_name_or_by_path(tmp_path):
     assert load_profile("x86-cpu").name == "x86-cpu"
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones():
+def test_an_unknown_name_is_refused_with_those_that_are_near_or_else_with_all():
     with pytest.raises(ProfileError, match="'jetson-nano'") as caught:
         load_profile("jetson-nano")
-    assert "jetson-orin-nano" in caught.value.expected
+    assert caught.value.expected.startswith("jetson-orin-nano, ")
+    assert "x86" not in caught.value.expected
+    with pytest.raises(ProfileError) as caught:
+        load_profile("nope")
+    assert caught.value.expected.count(", ") == len(entries("devices")) - 1
 
 
 def test_a_path_that_leads_nowhere_is_refused(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -184,8 +185,10 @@ def test_what_a_pipeline_of_a_profile_is_made_of_is_installed(profile, jetpack, 
         ("x86-cpu", "abc", "the service starts in a folder of its own"),
         ("x86-cpu", "/home/me/film.mp4", "/home is hidden from the service"),
         ("x86-cpu", "file:///root/film.mp4", "/root is hidden from the service"),
-        ("raspberry-pi-5", "csi://0", "has no camera daemon of NVIDIA's"),
-        ("raspberry-pi-5", "gst:nvarguscamerasrc ! nvvidconv", "has no camera daemon of NVIDIA's"),
+        ("x86-cpu", "/dev/video0", "a camera is --source v4l2:///dev/video0"),
+        ("x86-cpu", "csi://0", "its own sources: edgezsl devices show x86-cpu"),
+        ("raspberry-pi-5", "csi://0", "take --source 'gst:libcamerasrc"),
+        ("raspberry-pi-5", "gst:nvarguscamerasrc ! nvvidconv", "are a Jetson's, and raspberry-pi-5 is none"),
     ],
 )
 def test_a_source_that_the_service_could_never_read_is_refused(board, source, said):
@@ -197,6 +200,24 @@ def test_a_source_that_the_service_could_never_read_is_refused(board, source, sa
 def test_a_bundle_that_is_hidden_from_the_service_is_refused():
     with pytest.raises(InputError, match="/home is hidden"):
         provision(load_profile("x86-cpu"), bundle="/home/me/bundle")
+
+
+def test_a_release_whose_tensorrt_is_too_old_is_named():
+    board = load_profile("jetson-orin-nano")
+    old = [row for row in board.jetpack if row.tensorrt_unsupported]
+    assert [row.jetpack for row in old] == ["6.0"]
+    assert provision(board, jetpack="6").without_plans == (f"JetPack 6.0: {old[0].tensorrt_unsupported}",)
+    assert provision(board, jetpack="7").without_plans == ()
+
+
+def test_a_source_that_nobody_gave_is_said_to_be_the_profiles(tmp_path):
+    words = ["provision", "--board", "x86-cpu"]
+    chosen = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "a")])
+    given = CliRunner().invoke(app, [*words, "--source", "v4l2:///dev/video0", "--out", str(tmp_path / "b")])
+    for_programs = CliRunner().invoke(app, [*words, "--json", "--out", str(tmp_path / "c")])
+    assert "v4l2:///dev/video0, the first of the profile" in chosen.output
+    assert "the first of the profile" not in given.output
+    assert json.loads(for_programs.output)["source"] == "v4l2:///dev/video0"
 
 
 def test_a_minor_version_of_jetpack_names_its_major():
@@ -314,6 +335,40 @@ def test_the_script_refuses_what_it_cannot_do_before_it_does_anything(tmp_path):
         ["bash", str(tmp_path / "out" / SCRIPT), "--help"], capture_output=True, text=True, check=True
     )
     assert "--onnxruntime FILE" in told.stdout
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="the script is for x86_64, and refuses another machine first"
+)
+@pytest.mark.skipif(
+    not shutil.which("apt-get") or not shutil.which("systemctl"), reason="the script is for Debian with systemd"
+)
+def test_the_script_refuses_a_bundle_that_was_not_copied(tmp_path):
+    provision(load_profile("x86-cpu"), bundle="/nowhere/bundles/mine").write(tmp_path / "out")
+    done = subprocess.run(["bash", str(tmp_path / "out" / SCRIPT)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    said = "sudo cp -rT YOUR-BUNDLE /nowhere/bundles/mine" if os.geteuid() == 0 else "run it as root"
+    assert said in done.stderr
+    assert "packages of apt" not in done.stdout
+
+
+def test_settings_that_differ_are_named_without_their_values(tmp_path):
+    """The script's own lines, on two files: it prints names, since a value may hold a password."""
+    script = provision(load_profile("x86-cpu"), source="rtsp://user:secret@camera.local/x").files[SCRIPT]
+    (line,) = re.findall(r"^ *(differs=.*)$", script, re.MULTILINE)
+    new, old = tmp_path / "edgezsl.env", tmp_path / "etc" / "edgezsl.env"
+    old.parent.mkdir()
+    new.write_text('# a remark\nEDGEZSL_SOURCE="rtsp://user:secret@camera.local/x"\nEDGEZSL_CLASSES="/a"\n')
+    for text, differs in (
+        (new.read_text(), ""),
+        (new.read_text().replace("# a remark", "# another"), ""),
+        (new.read_text().replace("secret", "other"), "EDGEZSL_SOURCE"),
+        (new.read_text().replace("secret", "other").replace('"/a"', '"/b"'), "EDGEZSL_CLASSES EDGEZSL_SOURCE"),
+    ):
+        old.write_text(text)
+        words = f'set -euo pipefail; here={tmp_path} ETC={old.parent}; {line}; printf %s "$differs"'
+        done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=True)
+        assert done.stdout == differs
 
 
 def remarks_of_shellcheck(*scripts):

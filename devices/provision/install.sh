@@ -84,6 +84,9 @@ if [ -n "$L4T" ]; then
     grep -Eq "^# R($L4T) \(release\)" /etc/nv_tegra_release ||
         refuse "this is Jetson Linux $(sed -n '1s/^# R\([0-9]*\).*/\1/p' /etc/nv_tegra_release), and the script was written for $L4T: give edgezsl provision the --jetpack of this board"
 fi
+if [ -n "$RUN_BUNDLE" ] && [ ! -d "$RUN_BUNDLE" ]; then
+    refuse "there is no bundle $RUN_BUNDLE, which the service is to run; copy it first: sudo mkdir -p ${RUN_BUNDLE%/*} && sudo cp -rT YOUR-BUNDLE $RUN_BUNDLE"
+fi
 if [ -z "$wheel" ]; then
     shopt -s nullglob
     found=("$here"/edgezsl-*.whl)
@@ -110,13 +113,13 @@ for package in "${PACKAGES[@]}"; do
     missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
-    apt-get update
+    apt-get update || echo "note: apt could not refresh every list, see above"
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" ||
         refuse "apt did not install ${missing[*]}; on a Jetson, TensorRT comes from JetPack's own source: sudo apt install nvidia-jetpack"
 fi
 if [ -n "$L4T" ]; then # what is there, and cannot do what it is there for
     python3 -c 'import cv2, sys; sys.exit("GStreamer:                   YES" not in cv2.getBuildInformation())' 2>/dev/null ||
-        echo "note: the system's OpenCV was built without GStreamer, so no CSI camera: pip list --path shows who put it there"
+        echo "note: no CSI camera: the system's OpenCV has no GStreamer: $(python3 -c 'import cv2; print(cv2.__file__)' 2>&1 | tail -n 1)"
     said=$(python3 -c 'import tensorrt' 2>&1) ||
         echo "note: TensorRT cannot be imported: ${said##*$'\n'}; for libnvdla_compiler.so: sudo apt install nvidia-l4t-dla-compiler"
 fi
@@ -154,12 +157,12 @@ if [ "$onnxruntime" != pip ]; then
     what=("${wheel}[$EXTRAS]" "$onnxruntime")
 fi
 # The build for CPUs and that for GPUs write the same files: of an earlier run the other one must go first.
-"$VENV/bin/python" -m pip --disable-pip-version-check uninstall --quiet --yes onnxruntime onnxruntime-gpu 2>/dev/null
+"$VENV/bin/python" -m pip --disable-pip-version-check uninstall -qq --yes onnxruntime onnxruntime-gpu
 pip=("$VENV/bin/python" -m pip --disable-pip-version-check --no-input install --constraint "$constraints")
 "${pip[@]}" "${what[@]}"
 if [ -n "$APART" ]; then
     "${pip[@]}" "${wheel}[$APART]" ||
-        echo "note: no $APART: its libraries come from NVIDIA's own index, and have to fit the driver; the service goes on without"
+        echo "note: no $APART: its libraries come from NVIDIA's own index; the service goes on without; run this again when pip reaches it"
 fi
 # The same version may be another build: pip would keep what is there.
 "${pip[@]}" --force-reinstall --no-deps "$wheel"
@@ -168,15 +171,17 @@ ln -sf "$VENV/bin/edgezsl" /usr/local/bin/edgezsl
 step "service and settings"
 install -m 0644 "$here/edgezsl.service" /etc/systemd/system/edgezsl.service
 if [ -e "$ETC/edgezsl.env" ]; then
-    if ! cmp -s "$here/edgezsl.env" "$ETC/edgezsl.env"; then
-        echo "note: kept $ETC/edgezsl.env; the one beside this script has other values, for which the unit was written. To take it:"
-        echo "  sudo install -m 0600 '$here/edgezsl.env' $ETC/edgezsl.env"
+    # The names of what differs: a value may hold a password.
+    differs=$(diff "$here/edgezsl.env" "$ETC/edgezsl.env" | sed -n 's/^[<>] \([A-Z_]*\)=.*/\1/p' | sort -u | paste -sd ' ' || true)
+    if [ -n "$differs" ]; then
+        echo "note: kept $ETC/edgezsl.env, which differs in $differs from the one that this unit was written for. To take that:"
+        echo "  sudo install --backup=numbered -m 0600 '$here/edgezsl.env' $ETC/edgezsl.env"
     fi
 else
     install -m 0600 "$here/edgezsl.env" "$ETC/edgezsl.env"
 fi
 if [ -n "$classes" ]; then
-    install --backup=numbered -m 0644 "$classes" "$ETC/classes.yaml"
+    install --compare --backup=numbered -m 0644 "$classes" "$ETC/classes.yaml"
 elif [ ! -e "$ETC/classes.yaml" ]; then
     install -m 0644 "$here/classes.yaml" "$ETC/classes.yaml"
 fi

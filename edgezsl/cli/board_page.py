@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgezsl.cli.say import say, say_table, say_wrapped_facts
+from edgezsl.cli.say import say, say_facts, say_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ def say_board(profile: DeviceProfile) -> None:
     """Print what is known of a board: facts first, then a table for each list, last where it all comes from."""
     say(f"{profile.name}: {profile.title}")
     say("")
-    say_wrapped_facts(_facts(profile))
+    say_facts(_facts(profile))
     for title, columns, rows in _tables(profile):
         if rows:
             say(f"\n{title}")
@@ -36,7 +36,7 @@ def say_board(profile: DeviceProfile) -> None:
     ):
         if lines:
             say(f"\n{title}")
-            _say_cameras(lines) if title.startswith("cameras") else say_wrapped_facts(lines)
+            _say_cameras(lines) if title.startswith("cameras") else say_facts(lines)
 
 
 def _facts(profile: DeviceProfile) -> Iterator[tuple[str, str]]:
@@ -89,7 +89,7 @@ def _tables(profile: DeviceProfile) -> Iterator[tuple[str, list[str], Sequence[S
 def _say_cameras(lines: Sequence[tuple[str, str]]) -> None:
     """Print each source below what it is for, on one line, so that it can be copied."""
     for note, uri in lines:
-        say_wrapped_facts([("-", note)])
+        say_facts([("-", note)])
         say(f"   {uri}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgezsl.cli.options import BundleOption, ClassFileArgument, JsonOption, ThreadsOption
-from edgezsl.cli.say import classes_of, followed, say, say_json
+from edgezsl.cli.say import counted, followed, say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,9 @@ def embed(
             nodes = "; ".join(f"{name} ({wnid})" for wnid, name in one.nodes)
             say(f"{one.name}: no node of the graph, placed by its nearest names: {nodes}")
         done = "would be written" if dry_run else "written"
-        say(f"{out} {done}: {classes_of(len(prototypes))}, {prototypes.space.dim} dimensions, {prototypes.digest[:12]}")
+        say(
+            f"{out} {done}: {counted(len(prototypes), 'class', 'classes')}, {prototypes.space.dim} dimensions, {prototypes.digest[:12]}"
+        )
 
 
 def _embedded(classes: Path, bundle: Path | None, threads: int | None) -> ClassPrototypes:
@@ -110,4 +112,4 @@ def check(
     for finding in findings:
         place = f"{classes}:{finding.line}" if finding.line else str(classes)
         say(f"{place}: {finding.message}; {finding.hint}")
-    say(f"{classes}: {classes_of(len(class_file.entries))}, findings: {len(findings)}")
+    say(f"{classes}: {counted(len(class_file.entries), 'class', 'classes')}, findings: {len(findings)}")

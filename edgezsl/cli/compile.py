@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgezsl.cli.options import JsonOption, PlansOption, refuse_given
-from edgezsl.cli.say import followed, say, say_facts, say_json, say_table
+from edgezsl.cli.say import followed, say, say_facts, say_json, say_table, say_wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,8 +88,8 @@ def _say_check(check: PlanCheck) -> None:
     ]
     say_table(["precision", *(f"TensorRT {version}" for version in versions)], said)
     for refusal in check.refusals:
-        say(f"refused: {refusal}")
-    say("no rule broken does not mean built: only `edgezsl compile` on the board says that")
+        say_wrapped(f"refused: {refusal}")
+    say_wrapped("no rule broken does not mean built: only `edgezsl compile` on the board says that")
 
 
 def _say_compiled(compiled: Compiled) -> None:
@@ -107,15 +107,15 @@ def _say_compiled(compiled: Compiled) -> None:
     say_table(columns, list(_rows(compiled)))
     for outcome in compiled.outcomes:
         if outcome.reason:
-            say(f"{outcome.precision}: refused: {outcome.reason}")
+            say_wrapped(f"{outcome.precision}: refused: {outcome.reason}")
     for note in compiled.notes:
-        say(note)
+        say_wrapped(note)
     why = "the fastest that agrees with the golden answers" if len(compiled.outcomes) > 1 else "the one there is"
     say(f"selected: {compiled.selected}, {why}")
     say(
-        f"next: edgezsl run --bundle {quote(str(compiled.bundle.folder))} --engine tensorrt --camera 0 --classes classes.yaml; "
-        "a service takes it up by: sudo systemctl restart edgezsl"
+        f"next: edgezsl run --bundle {quote(str(compiled.bundle.folder))} --engine tensorrt --camera 0 --classes classes.yaml"
     )
+    say("a service takes the plan up by: sudo systemctl restart edgezsl")
 
 
 def _rows(compiled: Compiled) -> Iterator[tuple[str, ...]]:

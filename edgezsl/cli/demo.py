@@ -179,10 +179,10 @@ def _say_report(report: DemoReport, out: Path, *, json: bool) -> None:
         *(("not as promised", fault) for fault in report.faults),
         *(("not shown", sentence) for sentence in report.missing),
         ("report", str(out)),
-        ("next", report.surroundings.next_command),
-        ("", "classes.yaml holds one name a line, each after a dash"),
     ]
     say_facts(facts)
+    say(f"next: {report.surroundings.next_command}")
+    say("classes.yaml holds one name a line, each after a dash")
 
 
 def _rows(report: DemoReport) -> list[tuple[str, ...]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from edgezsl.cli.options import JsonOption
-from edgezsl.cli.say import followed, rules_facts, say, say_facts, say_json, say_table
+from edgezsl.cli.say import followed, rules_facts, say, say_facts, say_json, say_table, say_wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,27 +134,44 @@ def _say_result(result: ExportResult) -> None:
             *(rules_facts(manifest.verdicts) if _has_tensorrt(result) else []),
         ]
     )
-    say_table(["engine", *_COLUMNS, "ms", "broken bounds"], list(_rows(result)))
+    say_table(["engine", *_COLUMNS, "ms", "broken bounds"], list(_rows(result)), whole=("engine", "ms"))
     _say_agreement(result)
     _say_accuracy(result)
     if result.quantized and result.quantized.losses:
         _say_search(result.quantized)
     for name, reason in {**report.refused, **report.skipped}.items():
-        say(f"{name}: {'refused: ' if name in report.refused else 'not measured: '}{reason}")
+        say_wrapped(f"{name}: {'refused: ' if name in report.refused else 'not measured: '}{reason}")
     if report.outcome == "too_few":
-        say(
+        say_wrapped(
             f"too few: {report.images} images of {report.photographs} photographs prove nothing; give at least 100 images, "
             "of at least 20 photographs, with --parity-images"
         )
-    say(
-        f"bundle: {result.bundle.folder} ({result.bundle.digest[:12]}), report: {result.report_file.with_suffix('.html')}"
-    )
-    folder = quote(str(result.bundle.folder))
-    if result.board is not None and _has_tensorrt(result):
-        say(f"next: copy {folder} to the board; there: edgezsl compile {folder}")
-        return
+    page = result.report_file.with_suffix(".html")
+    say_facts([("bundle", f"{result.bundle.folder} ({result.bundle.digest[:12]})"), ("report", page)])
+    say(f"next: {_next(result)}")
+
+
+def _next(result: ExportResult) -> str:
+    """Return what to do with the bundle: here, or on the board that it is for."""
+    folder, board = result.bundle.folder, result.board
+    here = board is None or board.profile.name == _this_board()
+    place = quote(str(folder) if here else folder.resolve().name)
     takes = "classes.safetensors" if result.bundle.manifest.semantics.kinds == ("vector",) else "classes.yaml"
-    say(f"next: edgezsl run --bundle {folder} --camera 0 --classes {takes}")
+    command = f"edgezsl run --bundle {place} --camera 0 --classes {takes}"
+    if board is not None and _has_tensorrt(result):
+        command = f"edgezsl compile {place}"
+    return command if here else f"copy {quote(str(folder))} to the board; there: {command}"
+
+
+def _this_board() -> str | None:
+    """Return the name of this machine's profile, or None where there is none."""
+    from edgezsl.device import detect_profile
+    from edgezsl.errors import InputError
+
+    try:
+        return detect_profile().profile.name
+    except InputError:
+        return None
 
 
 def _has_tensorrt(result: ExportResult) -> bool:
@@ -204,7 +221,7 @@ def _how(result: ExportResult) -> str:
 
 
 def _say_search(quantized: Quantized) -> None:
-    say("the recipe's plans missed a bound; what was tried, on the calibration images:")
+    say_wrapped("the recipe's plans missed a bound; what was tried, on the calibration images:")
     columns = ("plan", "cosine", "centred", "MB", "ms")
     rows = []
     for one in quantized.trials:
@@ -212,7 +229,9 @@ def _say_search(quantized: Quantized) -> None:
         rows.append((one.plan, *figures, f"{one.bytes / 1e6:.2f}", f"{one.p50_ms:.2f}"))
     say_table(columns, rows)
     worst = sorted(quantized.losses.items(), key=lambda pair: -pair[1])[:_WORST_GROUPS]
-    say(f"centred cosine lost by a group alone in INT8: {', '.join(f'{name} {loss:.4f}' for name, loss in worst)}")
+    say_wrapped(
+        f"centred cosine lost by a group alone in INT8: {', '.join(f'{name} {loss:.4f}' for name, loss in worst)}"
+    )
 
 
 def _say_agreement(result: ExportResult) -> None:
@@ -224,7 +243,7 @@ def _say_agreement(result: ExportResult) -> None:
                 "top1_agreement" in engine.figures
                 and engine.figures["top1_agreement"] < least <= engine.figures["top1_high"]
             ):
-                say(
+                say_wrapped(
                     f"{precision} in {name}: same best class {engine.said('top1_agreement')}: on {report.images} images this "
                     f"does not contradict {least:g}; more --parity-images would tell"
                 )
@@ -236,7 +255,7 @@ def _say_accuracy(result: ExportResult) -> None:
         if "accuracy" in figures:
             points = [100 * figures[key] for key in ("model_accuracy", "accuracy", "drop", "drop_low", "drop_high")]
             model, export, drop, low, high = points
-            say(
+            say_wrapped(
                 f"{name}: right {model:.1f}% (model), {export:.1f}% (export); drop {drop:.2f} [{low:.2f}, {high:.2f}] points"
             )
 

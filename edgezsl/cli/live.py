@@ -11,7 +11,7 @@ import time
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from edgezsl.cli.say import classes_of, console, say
+from edgezsl.cli.say import console, counted, say
 from edgezsl.runtime.events import ClassesRefused, ClassesSwapped, SourceChanged
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _answer(answer: Recognition) -> str:
 
 def _sentence(event: Event) -> str:
     if isinstance(event, ClassesSwapped):
-        return f"classes {event.revision}: {classes_of(event.names)} from {event.origin} ({event.classes})"
+        return f"classes {event.revision}: {counted(event.names, 'class', 'classes')} from {event.origin} ({event.classes})"
     if isinstance(event, ClassesRefused):
         return f"classes refused, the ones before go on: {event.error}"
     return f"{event.source.removesuffix(':')}: {event.message}"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgezsl.cli.options import JsonOption, PlansOption, ThreadsOption
-from edgezsl.cli.say import console, say, say_facts, say_json, say_table
+from edgezsl.cli.say import console, say, say_facts, say_json, say_table, say_wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from edgezsl.bundle import Bundle
-    from edgezsl.evaluate.bench import BenchReport, Subject
+    from edgezsl.evaluate.bench import BenchReport, Subject, Timing
 
 devices = typer.Typer(help="The boards that edgezsl knows; without a command, lists them.")
 
@@ -22,8 +22,13 @@ devices = typer.Typer(help="The boards that edgezsl knows; without a command, li
 def doctor(json: JsonOption = False) -> None:
     """Say what is installed, which engines and cameras work, and what to do about the rest.
 
-    The status is 1 where something is broken: there, and failing. What is missing may be right.
-    """
+    \b
+    ok       works
+    warning  works, with a limit
+    missing  absent, which may be right
+    unused   absent, and nothing that this board needs
+    broken   there, but fails: the exit status is 1
+    """  # noqa: D301  # the character, not its name, keeps these lines apart
     from edgezsl.runtime.doctor import examine
 
     report = examine()
@@ -133,7 +138,10 @@ def bench(
     bundles = [Bundle.open(folder) for folder in bundle] if bundle else [Bundle.open()]
     subjects = [] if compare is None else list(_in_torch(bundles, compare, threads))
     for held in bundles:
-        subjects += open_subjects(held, chosen or None, precision or (), threads=threads, cold=cold, plans=plans)
+        called = held.folder.resolve().name if bundle else None  # bundles of one model have one name
+        subjects += open_subjects(
+            held, chosen or None, precision or (), threads=threads, cold=cold, plans=plans, called=called
+        )
     meter = PowerMeter()
     steps = run_bench(subjects, runs=runs, classes=classes, meter=meter)
     total = runs + WARM_UP + (len(subjects) if meter.reports else 0) + 1
@@ -151,13 +159,32 @@ def _in_torch(bundles: Sequence[Bundle], source: str, threads: int | None) -> It
 
 
 def _say_bench(report: BenchReport) -> None:
-    rows = [(one.stage, one.p50_ms, one.p95_ms, one.least_ms, f"{one.share:.2f}") for one in report.timings]
+    """Print what each subject is, by a number; then the stages, those of one kind together."""
+    numbers = {name: str(number) for number, name in enumerate(report.precisions, 1)}
+    for name, number in numbers.items():
+        say_wrapped(name, lead=f"{number}  ")
+        if cold := report.colds.get(name):
+            new = f"a new process: {cold.first_s} s to its first embedding, {cold.peak_mib} MiB of memory at most"
+            say_wrapped(new, lead="   ")
+        if power := report.powers.get(name):
+            say_wrapped(str(power), lead="   ")
+    kinds: dict[str, list[tuple[str, Timing]]] = {}
+    for one in report.timings:
+        kind, _, name = one.stage.partition(": ")
+        kinds.setdefault(kind, []).append((numbers.get(name, name), one))
+    rows = [
+        (f"{kind} {what}", *(f"{value:.3f}" for value in (one.p50_ms, one.p95_ms, one.least_ms)), _share(one, alike))
+        for kind, alike in kinds.items()
+        for what, one in alike
+    ]
+    say("")
     say_table(["stage", "p50 ms", "p95 ms", "least ms", "times the first"], rows)
-    for name, cold in report.colds.items():
-        say(f"{name}: {cold.first_s} s from a cold start, {cold.peak_mib} MiB")
-    for name, power in report.powers.items():
-        say(f"{name}: {power}")
+    say("")
     if report.power_missing:
         say(report.power_missing)
-    inside = ", ".join(dict.fromkeys(report.precisions.values()))
-    say(f"{report.machine}; {', '.join(report.cpu_features)}; arithmetic {inside}")
+    say_wrapped(f"{report.machine}; {', '.join(report.cpu_features)}")
+
+
+def _share(one: Timing, alike: Sequence[object]) -> str:
+    """Return how long a stage takes beside the first of its kind, where there are several."""
+    return f"{one.share:.2f}" if len(alike) > 1 else "-"

@@ -45,15 +45,20 @@ def provision(
     facts = {
         "board": station.board,
         "jetpack": station.jetpack,
-        "source": f"{public_name(station.source)}{'' if uri else ', the first of the profile; --source takes another'}",
+        "source": public_name(station.source),
         "extras": station.extras,
+        "without_plans": list(station.without_plans),
         "folder": str(out),
         "files": list(station.files),
     }
     if json:
         say_json(facts)
         return
-    say_facts((word, ", ".join(value) if isinstance(value, list) else value) for word, value in facts.items() if value)
+    if uri is None:
+        facts["source"] = f"{facts['source']}, the first of the profile; --source takes another"
+    words = ((word.replace("_", " "), value) for word, value in facts.items() if value)
+    say_facts((word, ", ".join(value) if isinstance(value, list) else value) for word, value in words)
+    copied = f"edgezsl's wheel{f', and the bundle to {bundle}' if bundle else ''}"
     say(
-        f"next: read {quote(str(out / SCRIPT))}; copy the folder and edgezsl's wheel to the board; there: sudo ./{SCRIPT}"
+        f"next: read {quote(str(out / SCRIPT))}; copy the folder to the board, with it {copied}; there: sudo ./{SCRIPT}"
     )

@@ -74,8 +74,7 @@ def run(
     from edgezsl.runtime.notify import ServiceSink
     from edgezsl.station import Station, StationSettings, prefer_latency
 
-    if plans is not None and engine not in _TAKE_PLANS:
-        raise typer.BadParameter(f"does nothing with --engine {engine}, which runs no plan", param_hint="--plans")
+    _check(engine, plans, device)
     settings = StationSettings(
         source=one_source(camera, source),
         classes=classes,
@@ -101,16 +100,29 @@ def run(
         say(_done(station, [LiveLine(quiet=jsonl == "-"), *sinks]), stderr=True)
 
 
+def _check(engine: str, plans: Path | None, device: str | None) -> None:
+    """Refuse plans that no engine would run, and warn of a profile that is of another kind of machine."""
+    from edgezsl.cli.say import say
+    from edgezsl.device import load_profile, machine_arch
+
+    if plans is not None and engine not in _TAKE_PLANS:
+        raise typer.BadParameter(f"does nothing with --engine {engine}, which runs no plan", param_hint="--plans")
+    if device is not None and (arch := load_profile(device).arch) != machine_arch():
+        say(f"warning: --device {device} is a machine with {arch}, and this one has {machine_arch()}", stderr=True)
+
+
 def _done(station: Station, sinks: Sequence[Sink]) -> str:
     """Recognise until the source ends, and return in words what was done and what the board drew meanwhile."""
+    from edgezsl.cli.say import counted
     from edgezsl.runtime.power import PowerMeter, PowerSampler
 
     with PowerSampler(PowerMeter(), interval_s=2.0) as sampler:
         summary = station.run(sinks)
         power = str(sampler.end())
+    rate = f" at {summary.fps:.1f} FPS" if summary.fps else ""  # one frame has none
     return (
-        f"{summary.answered} frames answered at {summary.fps:.1f} FPS, {summary.dropped} dropped, "
-        f"{summary.swaps} swaps, {summary.refusals} refusals{f'; {power}' if power else ''}"
+        f"{counted(summary.answered, 'frame')} answered{rate}, {summary.dropped} dropped, "
+        f"{counted(summary.swaps, 'swap')}, {counted(summary.refusals, 'refusal')}{f'; {power}' if power else ''}"
     )
 
 

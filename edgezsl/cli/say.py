@@ -39,36 +39,36 @@ def say_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
+def say_wrapped(text: str, *, lead: str = "") -> None:
+    """Print a text, wrapped to the width of the terminal.
+
+    Args:
+        text: What to print.
+        lead: What stands before it; every further line begins below the end of it.
+    """
+    room = max(shutil.get_terminal_size().columns, len(lead) + _LEAST_ROOM)
+    lines = textwrap.wrap(
+        text,
+        room,
+        initial_indent=lead,
+        subsequent_indent=" " * len(lead),
+        break_on_hyphens=False,
+        break_long_words=False,  # an address or a path is copied whole
+    )
+    say("\n".join(lines) or lead.rstrip())
+
+
 def say_facts(facts: Iterable[tuple[str, object]]) -> None:
-    """Print pairs of a word and a value, one a line, aligned."""
+    """Print pairs of a word and a value, aligned, the value wrapped to the width of the terminal."""
     rows = [(word, str(value)) for word, value in facts]
     width = max(len(word) for word, _ in rows)
     for word, value in rows:
-        say(f"{word:<{width}}  {value}")
+        say_wrapped(value, lead=f"{word:<{width}}  ")
 
 
-def say_wrapped_facts(facts: Iterable[tuple[str, object]]) -> None:
-    """Print pairs of a word and a value, aligned, the value wrapped to the width of the terminal."""
-    rows = [(word, str(value)) for word, value in facts]
-    width = max(len(word) for word, _ in rows) + 2
-    room = max(shutil.get_terminal_size().columns, width + _LEAST_ROOM)
-    for word, value in rows:
-        lead = f"{word:<{width}}"
-        say(
-            textwrap.fill(
-                value,
-                room,
-                initial_indent=lead,
-                subsequent_indent=" " * width,
-                break_on_hyphens=False,
-                break_long_words=False,  # an address or a path is copied whole
-            )
-        )
-
-
-def classes_of(count: int) -> str:
-    """Return `1 class`, `2 classes`."""
-    return f"{count} class" if count == 1 else f"{count} classes"
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Return `1 class`, `2 classes`; many of them have an s at the end unless another word is given."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
 
 
 def rules_facts(verdicts: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str]]:
@@ -111,4 +111,8 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole
         table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    console().print(table)
+    screen = console()
+    with screen.capture() as drawn:
+        screen.print(table)
+    for line in drawn.get().splitlines():
+        say(line.rstrip())  # rich fills the last column up

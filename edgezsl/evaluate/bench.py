@@ -127,6 +127,7 @@ def open_subjects(
     threads: int | None,
     cold: bool,
     plans: Path | None = None,
+    called: str | None = None,
 ) -> Iterator[Subject]:
     """Open the encoders of a bundle in every engine; yield each as it is ready.
 
@@ -137,6 +138,7 @@ def open_subjects(
         threads: Of each engine, or None for all cores.
         cold: Whether to start a new process with each, too.
         plans: Where TensorRT's plans lie, or None for the usual place.
+        called: What the bundle is called in the report, beside its digest, or None for its name.
 
     Yields:
         The subjects.
@@ -152,8 +154,9 @@ def open_subjects(
         for name in fit if engines is None else engines:
             engine = open_engine(bundle, name, threads=threads, precision=precision, plans=plans)
             started = cold_start(bundle.folder, name, precision, threads=threads, plans=plans) if cold else None
-            called = f"{manifest.name} ({bundle.digest[:6]}) {manifest.contract.size[0]} px, {engine.description}"
-            yield Subject(called, engine, manifest.contract, manifest.space, started)
+            size = manifest.contract.size[0]
+            name_of_it = f"{called or manifest.name} ({bundle.digest[:6]}) {size} px, {engine.description}"
+            yield Subject(name_of_it, engine, manifest.contract, manifest.space, started)
 
 
 def bench(

@@ -60,7 +60,7 @@ def setup_findings(readings: BoardReadings) -> tuple[Finding, ...]:
 def sensor_findings(meter: PowerMeter) -> tuple[Finding, ...]:
     """Return what the board draws, how hot it is and whether it is throttled, or one finding that it says none of it."""
     if not meter.reports:
-        return (Finding("sensors", "missing", "power, temperature and throttling are not reported by this machine"),)
+        return (Finding("sensors", "unused", "power, temperature and throttling are not reported by this machine"),)
     reading = meter.read()
     watts = None if reading.watts is None else Finding("power", "ok", f"{reading.watts:.1f} W ({reading.source})")
     found = [watts or Finding("power", "missing", meter.why_no_watts or "the power monitor does not answer")]

@@ -54,7 +54,7 @@ def camera_finding(node: str, called: str, *, barred_by: str | None, pictures: b
     """
     shown = "".join(sign for sign in called if sign.isprintable())
     if pictures is False:
-        return Finding(f"camera {node}", "missing", f"{shown}; no camera: metadata or a codec, take another number")
+        return Finding(f"camera {node}", "unused", f"{shown}; no camera: metadata or a codec, take another number")
     if barred_by is None:
         return Finding(f"camera {node}", "ok", f"{shown}; gives pictures" if pictures else shown)
     hint = f"run: sudo usermod -aG {barred_by} $USER, then log in again"
@@ -114,9 +114,7 @@ def video_findings(opencv: Outcome, detection: Detection | None) -> tuple[Findin
         video = Finding("opencv video", "warning", video.detail, hint)
     if window and screen:
         return video, gstreamer, Finding("window", "ok", f"{window} on {screen}")
-    why = "there is no display" if window else "this OpenCV was built without windows"
-    return (
-        video,
-        gstreamer,
-        Finding("window", "missing", why, "leave --window out; --video FILE writes what it would show"),
-    )
+    hint = "leave --window out; --video FILE writes what it would show"
+    if screen:
+        return video, gstreamer, Finding("window", "missing", "this OpenCV was built without windows", hint)
+    return video, gstreamer, Finding("window", "unused", "there is no display", hint)

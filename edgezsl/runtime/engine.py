@@ -149,7 +149,8 @@ def choose_engine(
         raise missing_extra("onnxruntime", "runtime", what)
     if requested not in NAMED_ENGINES:
         names = ", ".join(("auto", *NAMED_ENGINES))
-        raise InputError(f"there is no engine {requested!r}", code="unknown_engine", expected=names)
+        hint = "take one of these"
+        raise InputError(f"there is no engine {requested!r}", code="unknown_engine", expected=names, hint=hint)
     if requested.partition(":")[0] not in installed:  # a provider is part of its engine's package, or is not
         raise missing_engine(requested)
     return EngineChoice(requested, "as asked")

@@ -14,8 +14,8 @@ class Finding:
 
     Attributes:
         name: What.
-        state: `ok`; `warning`: works, with a limit; `missing`: absent, which may be right; `unused`: absent, and not for
-            this board; `broken`: there, but fails.
+        state: `ok`; `warning`: works, with a limit; `missing`: absent, which may be right; `unused`: absent, and nothing
+            that this board needs; `broken`: there, but fails.
         detail: What was found.
         hint: What to do, as an imperative, or None.
     """

@@ -47,4 +47,3 @@ def free_memory_mib() -> int:
     """
     cudart = load_cudart()
     return int(checked(cudart, cudart.cudaMemGetInfo(), _UNTOLD)) // _MIB
-

@@ -37,6 +37,8 @@ _CAPS = re.compile(r"GstFdSink:edgezsl\.GstPad:sink: caps = .*width=\(int\)(\d+)
 _PIPE_BYTES = 2**20  # what Linux lets anybody ask for
 _ROW_ALIGNMENT = 4  # bytes: GStreamer pads each row of RGB to it
 _MOST_COMPLAINTS = 3
+_ARGUS = 'no element "nvarguscamerasrc"'  # how GStreamer says that it is missing
+_NO_ARGUS = "a CSI camera needs a Jetson: this element comes with JetPack"
 _DEATH_S = 5.0  # for a killed child to be gone
 
 
@@ -248,4 +250,5 @@ class PipeSource:
         self, message: str, error: type[SourceError | SourceLostError], code: str = "bad_pipeline"
     ) -> SourceError | SourceLostError:
         reason = f": {' | '.join(self._complaints)}" if self._complaints else ""
-        return error(f"{message}{reason}", code=code, where=Place(self.name), hint=f"try it with {PROGRAM} -v")
+        hint = _NO_ARGUS if _ARGUS in reason else f"try it with {PROGRAM} -v"
+        return error(f"{message}{reason}", code=code, where=Place(self.name), hint=hint)

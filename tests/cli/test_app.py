@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from edgezsl.cli.app import app
+from edgezsl.device import machine_arch
 from edgezsl.pack import PackHeader
-from tests.factories import colour_frame, write_small_bundle
+from tests.factories import colour_frame
 from tests.processes import child_pids
 
 
@@ -131,7 +132,20 @@ def test_classes_are_swapped_while_it_runs_and_a_bad_file_is_refused(started, sm
         "cyan",
     }
     assert answers[-1]["revision"] == 2
-    assert "1 swaps, 1 refusals" in process.stderr.read()
+    assert "1 swap, 1 refusal" in process.stderr.read()
+
+
+def test_plans_that_no_engine_would_run_are_refused_and_another_machines_profile_is_warned_of(small_bundle, classes):
+    typed = ["run", "--source", "synthetic:?frames=1", "--classes", classes, "--bundle", small_bundle.folder]
+    refused = edgezsl(*typed, "--engine", "onnx", "--plans", "nowhere")
+    assert refused.returncode == 2
+    assert "--plans: does nothing with --engine onnx" in refused.stderr
+    foreign, ours = ("x86-cpu", "generic-arm64") if machine_arch() == "aarch64" else ("generic-arm64", "x86-cpu")
+    done = edgezsl(*typed, "--device", foreign)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(f"warning: --device {foreign} is a machine with ")
+    assert done.stderr.splitlines()[-1] == "1 frame answered, 0 dropped, 0 swaps, 0 refusals"
+    assert "warning" not in edgezsl(*typed, "--device", ours).stderr
 
 
 def test_a_lost_or_absent_source_ends_with_status_1_and_one_line(small_bundle, classes):
@@ -265,14 +279,7 @@ def test_bench_reports_each_engine_and_the_machine(small_bundle):
     assert set(report["precisions"].values()) <= {"fp32", "bf16"}
 
 
-def test_bench_compares_bundles_and_engines_in_one_run(small_bundle, tmp_path):
-    other = write_small_bundle(tmp_path / "other", name="other colours")
-    both = ["--bundle", small_bundle.folder, "--bundle", other.folder]
-    done = edgezsl("bench", *both, "--engine", "onnx", "--runs", "5", "--classes", "10", "--no-cold")
-    assert done.returncode == 0, done.stderr
-    assert "times the first" in done.stdout
-    engines = [line for line in done.stdout.splitlines() if line.startswith("engine: ")]
-    assert [line.split(" (")[0] for line in engines] == ["engine: colours", "engine: other colours"]
+def test_a_bench_beside_pytorch_is_refused_for_a_bundle_that_was_not_imported(small_bundle):
     refused = edgezsl("bench", "--bundle", small_bundle.folder, "--compare", "torch", "--json")
     assert json.loads(refused.stderr.splitlines()[-1])["error"]["code"] == "no_torch_model"
 

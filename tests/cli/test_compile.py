@@ -100,7 +100,7 @@ def test_what_came_out_is_said(bundle, capsys):
     )
     compile_command._say_compiled(Compiled(bundle, NANO, bundle.folder, outcomes, "fp32", ("INT8 is slower",)))
     said = capsys.readouterr().out
-    assert "Orin (8.7, 8 SMs), TensorRT 10.3.0, CUDA driver 12.6, Jetson Linux 36.4.3" in said
+    assert "Orin (8.7, 8 SMs), TensorRT 10.3.0, CUDA driver 12.6, Jetson Linux 36.4.3" in " ".join(said.split())
     lines = [line.split() for line in said.splitlines()]
     assert ["workspace", "512", "MiB"] in lines
     assert "fp32 built 2.50 2.75 0.99991 - 5.00" in " ".join(said.split())

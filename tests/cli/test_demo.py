@@ -55,7 +55,7 @@ def test_it_says_what_was_shown_what_was_said_and_where_the_report_is(done):
     assert "FPS" in lines["rate"]
     assert "frame periods" in lines["swap gap"]
     assert lines["report"].strip() == "a.html"
-    assert lines["next"].strip().startswith("edgezsl run --camera 0 --classes classes.yaml --bundle ")
+    assert "\nnext: edgezsl run --camera 0 --classes classes.yaml --bundle " in out
     assert (folder / "a.html").read_text().startswith("<!doctype html>")
 
 

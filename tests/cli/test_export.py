@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -177,10 +178,26 @@ def test_inspect_says_what_was_kept_instead_of_what_was_asked_for(place, tmp_pat
 def test_a_board_says_what_it_decided_and_how_much_memory_it_has(place, tmp_path):
     done = edgezsl(*typed(place, "--fp32", "--device", "jetson-orin-nano", "--out", tmp_path / "out"))
     assert done.returncode == 0, done.stderr
-    assert "device       jetson-orin-nano (untested): fp32, as asked; opset 17; float32 pixels" in done.stdout
+    assert "device jetson-orin-nano (untested): fp32, as asked; opset 17; float32 pixels" in " ".join(
+        done.stdout.split()
+    )
     assert re.search(
         r"^memory       about \d+ MiB to run, estimated; the board has 4096 MiB at least$", done.stdout, re.MULTILINE
     )
+
+
+def test_the_next_step_is_on_the_board_unless_this_is_the_board(place, tmp_path):
+    def next_of(device, here):
+        out = tmp_path / "out"
+        typed_here = typed(place, "--fp32", "--device", device, "--out", out)
+        done = edgezsl(*typed_here, env={**os.environ, "EDGEZSL_DEVICE": here, "COLUMNS": "80"})
+        assert done.returncode == 0, done.stderr
+        assert ("TensorRT  " in done.stdout) is (device != "raspberry-pi-5")
+        *_, last = done.stdout.splitlines()
+        return last.removeprefix("next: ").replace(str(out), "OUT")
+
+    assert next_of("jetson-thor", "x86-cpu") == "copy OUT to the board; there: edgezsl compile out"
+    assert next_of("raspberry-pi-5", "raspberry-pi-5").startswith("edgezsl run --bundle OUT --camera 0 ")
 
 
 def test_a_board_that_is_not_supported_is_refused_in_one_line(place, tmp_path):

@@ -16,6 +16,7 @@ from edgezsl.runtime.board import board_readings
 from edgezsl.runtime.doctor import DoctorReport
 from edgezsl.runtime.finding import Finding
 from edgezsl.runtime.power import PowerMeter
+from tests.factories import write_small_bundle
 from tests.sensors import ORIN_NANO, lay
 
 
@@ -82,6 +83,24 @@ def test_the_last_line_of_a_run_says_what_the_board_drew(last_line):
 
 def test_where_nothing_is_reported_the_last_line_ends_with_the_counts(last_line):
     assert last_line({}).endswith("0 refusals")
+
+
+def test_a_bench_names_each_bundle_by_its_folder_once_and_compares_what_is_alike(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    folders = [write_small_bundle(tmp_path / name).folder for name in ("first", "second")]
+    typed = ["bench", "--runs", "5", "--engine", "onnx", "--cold", "--threads", "1", "--classes", "10"]
+    done = CliRunner().invoke(app, [*typed, *(word for folder in folders for word in ("--bundle", str(folder)))])
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert [line.partition("(")[0] for line in lines if " px, " in line] == ["1  first ", "2  second "]
+    assert done.stdout.count("a new process: ") == done.stdout.count(" MiB of memory at most") == 2
+    cells = [line.rsplit(maxsplit=4) for line in lines if line]
+    shares = {line[0]: line[-1] for line in cells if line[0] in {"engine 1", "engine 2", "whole frame 1"}}
+    assert shares["engine 1"] == shares["whole frame 1"] == "1.00"
+    assert float(shares["engine 2"]) > 0
+    (alone,) = [line[-1] for line in cells if line[0].startswith("score 10 classes")]
+    assert alone == "-"
+    assert all(len(line) <= 80 and line == line.rstrip() for line in lines)
 
 
 def test_doctor_ends_with_what_is_to_be_mended_and_a_status(monkeypatch):

@@ -254,7 +254,7 @@ def test_a_node_is_a_camera_when_its_driver_says_that_it_captures(of_driver, of_
     assert len(capability) == 104
     assert gives_pictures(capability) is pictures
     state = camera_finding("/dev/video0", "UVC Camera", barred_by=None, pictures=pictures).state
-    assert state == ("ok" if pictures else "missing")
+    assert state == ("ok" if pictures else "unused")
 
 
 def test_a_camera_that_this_user_may_not_open_names_the_group():
@@ -274,7 +274,7 @@ def test_on_a_jetson_an_opencv_without_gstreamer_is_a_warning(tmp_path):
     ("facts", "display", "state", "detail"),
     [
         ({"window": "QT5"}, ":0", "ok", "QT5 on :0"),
-        ({"window": "QT5"}, None, "missing", "there is no display"),
+        ({"window": "QT5"}, None, "unused", "there is no display"),
         ({"window": None}, ":0", "missing", "this OpenCV was built without windows"),
     ],
 )

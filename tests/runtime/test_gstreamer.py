@@ -115,6 +115,15 @@ def test_a_pipeline_that_cannot_run_is_refused_in_gstreamers_words(pipeline, rea
 
 
 @needs_gstreamer
+def test_a_csi_camera_elsewhere_than_on_a_jetson_says_what_it_needs():
+    if subprocess.run(["gst-inspect-1.0", "--exists", "nvarguscamerasrc"], check=False).returncode == 0:
+        pytest.skip("this is a Jetson")
+    with pytest.raises(SourceError, match="nvarguscamerasrc") as caught:
+        open_source("csi://0", timeout_s=20)
+    assert caught.value.hint.startswith("a CSI camera needs a Jetson")
+
+
+@needs_gstreamer
 def test_a_pipeline_without_a_frame_is_refused():
     with pytest.raises(SourceError, match="before its first frame"):
         pipe("videotestsrc num-buffers=0")
