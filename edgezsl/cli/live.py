@@ -15,6 +15,8 @@ from edgezsl.cli.say import console, counted, say
 from edgezsl.runtime.events import ClassesRefused, ClassesSwapped, SourceChanged
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
     from rich.status import Status
     from rich.text import Text
@@ -33,9 +35,11 @@ class LiveLine:
 
     Args:
         quiet: Whether to print events only, no answers: where nobody watches, or lines of JSON say them.
+        beside: Gives what stands beside the frame rate, such as watts.
     """
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, beside: Callable[[], str] = str) -> None:
+        self._beside = beside
         self._quiet = quiet
         self._console: Console | None = console(stderr=True) if sys.stderr.isatty() and not quiet else None
         self._status: Status | None = None
@@ -86,7 +90,7 @@ class LiveLine:
     def _line(self, answer: Recognition) -> Text:
         from rich.text import Text
 
-        rate = f"{1 / self._interval_s:.1f} FPS" if self._interval_s else ""
+        rate = ", ".join(filter(None, (f"{1 / self._interval_s:.1f} FPS" if self._interval_s else "", self._beside())))
         # As a text, not a string: a spinner would read a name such as `box [/red]` as markup, and end the stream.
         return Text(
             f"{_answer(answer)}  frame {answer.frame}  {rate}  dropped {answer.dropped}  classes {answer.revision}"

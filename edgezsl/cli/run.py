@@ -16,6 +16,7 @@ from edgezsl.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from edgezsl.runtime.power import PowerSampler
     from edgezsl.runtime.sinks import Sink
     from edgezsl.station import Station
 
@@ -91,13 +92,14 @@ def run(
     service = ServiceSink.from_environment()
     if service is not None:
         service.loading()
-    with Station.open(settings) as station, _stop_on_signal(station):
+    with Station.open(settings) as station, _stop_on_signal(station), _power() as power:
         say(f"engine: {station.engine}", stderr=True)
         sinks: list[Sink] = [*_outputs(settings.source, station, jsonl, video, window=window)]
         if service is not None:  # last: a frame counts for the watchdog when every output has it
+            service.beside = lambda: power.latest
             sinks.append(service)
         prefer_latency()
-        say(_done(station, [LiveLine(quiet=jsonl == "-"), *sinks]), stderr=True)
+        say(_done(station, [LiveLine(quiet=jsonl == "-", beside=lambda: power.latest), *sinks], power), stderr=True)
 
 
 def _check(engine: str, plans: Path | None, device: str | None) -> None:
@@ -111,14 +113,19 @@ def _check(engine: str, plans: Path | None, device: str | None) -> None:
         say(f"warning: --device {device} is a machine with {arch}, and this one has {machine_arch()}", stderr=True)
 
 
-def _done(station: Station, sinks: Sequence[Sink]) -> str:
-    """Recognise until the source ends, and return in words what was done and what the board drew meanwhile."""
-    from edgezsl.cli.say import counted
+def _power() -> PowerSampler:
+    """Return what reads power and temperature beside the stream."""
     from edgezsl.runtime.power import PowerMeter, PowerSampler
 
-    with PowerSampler(PowerMeter(), interval_s=2.0) as sampler:
-        summary = station.run(sinks)
-        power = str(sampler.end())
+    return PowerSampler(PowerMeter(), interval_s=2.0)
+
+
+def _done(station: Station, sinks: Sequence[Sink], sampler: PowerSampler) -> str:
+    """Recognise until the source ends, and return in words what was done and what the board drew meanwhile."""
+    from edgezsl.cli.say import counted
+
+    summary = station.run(sinks)
+    power = str(sampler.end())
     rate = f" at {summary.fps:.1f} FPS" if summary.fps else ""  # one frame has none
     return (
         f"{counted(summary.answered, 'frame')} answered{rate}, {summary.dropped} dropped, "

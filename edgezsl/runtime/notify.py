@@ -36,9 +36,13 @@ class ServiceSink:
         address: The socket as `sendto` takes it.
         timeout_s: After how many seconds of silence the watchdog fires, or None where there is none.
         clock: Gives seconds that never fall.
+
+    Attributes:
+        beside: Gives what stands beside the rate in the status, such as watts; it may be set later.
     """
 
     def __init__(self, address: str, timeout_s: float | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.beside: Callable[[], str] = str
         self._address = address
         self._watched = timeout_s is not None
         self._interval_s = _STATUS_S if timeout_s is None else timeout_s / PINGS_PER_TIMEOUT
@@ -81,8 +85,10 @@ class ServiceSink:
             self._ready = self._send("READY=1", *self._ping(), f"STATUS=answering {answer.source}")
         elif now - told_s >= self._interval_s:
             rate = (self._answered - told_frames) / (now - told_s)
-            status = f"STATUS=answering {answer.source}, {rate:.1f} frames a second, classes {answer.revision}"
-            self._send(*self._ping(), status)
+            shown = ", ".join(
+                filter(None, (f"{rate:.1f} frames a second", self.beside(), f"classes {answer.revision}"))
+            )
+            self._send(*self._ping(), f"STATUS=answering {answer.source}, {shown}")
         else:
             return
         self._told = now, self._answered

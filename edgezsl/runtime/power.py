@@ -50,6 +50,12 @@ class PowerReading:
         """Return the reading as an object."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        parts = [] if self.watts is None else [f"{self.watts:.1f} W"]
+        parts += [] if self.celsius is None else [f"{self.celsius:.0f} °C"]
+        parts += [f"throttled: {', '.join(self.throttling.now)}"] if self.throttling and self.throttling.now else []
+        return ", ".join(parts)
+
 
 class PowerMeter:
     """Reads what a machine says of its power, temperature and throttling. Any thread may read.
@@ -203,9 +209,13 @@ class PowerSampler:
     Args:
         meter: The meter.
         interval_s: Between two readings.
+
+    Attributes:
+        latest: The latest reading in words; empty where the machine reports nothing.
     """
 
     def __init__(self, meter: PowerMeter, *, interval_s: float) -> None:
+        self.latest = ""
         self._meter = meter
         self._interval_s = interval_s
         self._ending = threading.Event()
@@ -245,6 +255,7 @@ class PowerSampler:
     def _take(self, *, first: bool = False) -> None:
         """Read once. A reading stands for the time since the one before: RAPL's is the mean of just that."""
         sums, reading = self._sums, self._meter.read()
+        self.latest = str(reading)
         now_s = time.monotonic()
         if first:
             sums.start_s = now_s

@@ -139,12 +139,13 @@ def an_answer():
 def test_pings_come_at_most_at_a_third_of_the_timeout_and_at_least_while_frames_come(manager):
     now = 0.0
     sink = ServiceSink(manager.name.replace("@", "\0", 1), 9.0, clock=lambda: now)
+    sink.beside = lambda: "9.3 W, 64 °C"
     for step in range(200):  # ten frames a second
         now = step / 10
         sink.frame(None, an_answer())
     manager.listen(until=lambda one: len(one.heard) == 7, timeout_s=1)
     assert len(manager.times("WATCHDOG")) == 7, "at 0, 3, … 18 seconds"
-    assert "10.0 frames a second" in manager.heard[-1][1]["STATUS"]
+    assert "10.0 frames a second, 9.3 W, 64 °C, classes " in manager.heard[-1][1]["STATUS"]
 
 
 @pytest.mark.parametrize("pid", ["1", ""])

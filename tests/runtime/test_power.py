@@ -249,3 +249,14 @@ def test_events_from_before_are_no_throttling_of_now(tmp_path):
         pass
     assert sampler.end().throttled == ()
     assert str(sampler.end()).endswith("not throttled")
+
+
+def test_the_latest_reading_stands_beside_the_frame_rate(tmp_path):
+    with PowerSampler(PowerMeter(lay(tmp_path, ORIN_NANO)), interval_s=60) as sampler:
+        assert sampler.latest == "9.3 W, 64 °C"
+    with PowerSampler(PowerMeter(tmp_path / "nothing"), interval_s=60) as sampler:
+        assert sampler.latest == ""
+
+
+def test_what_throttles_stands_beside_it_too(tmp_path):
+    assert str(PowerMeter(lay(tmp_path, THOR)).read()).endswith("throttled: gpu too hot")
