@@ -41,6 +41,7 @@ class Detection:
         reason: What it was recognised by, as a clause.
         l4t: The release of Jetson Linux, such as `36.4.3`, or None.
         jetpack: The version of JetPack that holds it, or None.
+        jetpack_before: Where no profile knows the release: the JetPack that holds the revision before it, or None.
         model: The board's name in the device tree, or None.
     """
 
@@ -48,6 +49,7 @@ class Detection:
     reason: str
     l4t: str | None
     jetpack: str | None
+    jetpack_before: str | None
     model: str | None
 
     def to_json(self) -> dict[str, Any]:
@@ -74,6 +76,21 @@ def load_profile(name_or_path: str | Path) -> DeviceProfile:
         message = f"the profile is called {shown(profile.name)}, and its file is not"
         raise fields.refuse("name", message, code="bad_value", expected=f"{path.stem!r}, as in the file's name")
     return profile
+
+
+def require_supported(profile: DeviceProfile) -> None:
+    """Refuse a board that edgezsl cannot run on.
+
+    Raises:
+        ProfileError: When the profile's status is `unsupported`.
+    """
+    if profile.status == "unsupported":
+        raise ProfileError(
+            f"{profile.title} is not supported: {profile.status_reason}",
+            code="unsupported_board",
+            expected="a board that is supported",
+            hint="edgezsl devices lists them",
+        )
 
 
 def all_profiles() -> tuple[DeviceProfile, ...]:
@@ -176,9 +193,19 @@ def _told(name_or_path: str) -> DeviceProfile:
 def _detection(
     profile: DeviceProfile, reason: str, l4t: str | None, model: str | None, every: tuple[DeviceProfile, ...]
 ) -> Detection:
-    rows = (one.jetpack_of(l4t) for one in (profile, *every) if l4t)
-    row = next((row for row in rows if row), None)
-    return Detection(profile, reason, l4t, row.jetpack if row else None, model)
+    exact: list[str] = []
+    before: list[str] = []
+    if l4t:  # the board's own profile first: a release may be known to another's
+        exact = [row.jetpack for one in (profile, *every) if (row := one.jetpack_of(l4t))]
+        before = [row.jetpack for one in (profile, *every) if (row := one.jetpack_before(l4t))]
+    return Detection(
+        profile=profile,
+        reason=reason,
+        l4t=l4t,
+        jetpack=exact[0] if exact else None,
+        jetpack_before=before[0] if before and not exact else None,
+        model=model,
+    )
 
 
 def _recognised(

@@ -37,6 +37,7 @@ Dla = Literal["none", "present-unused", "unknown"]
 _FIGURES = ("memory_mib", "modules", "compute_capability", "jetpack", "power_modes", "dla")  # none without a source
 _NOTHING = (None, (), "unknown")
 _RANGE = 2  # ends
+_KIN = 2  # leading numbers that the revisions of one release of Jetson Linux share
 
 Row = TypeVar("Row")
 
@@ -113,6 +114,16 @@ class DeviceProfile:
         fits = (row for row in self.jetpack if any(f"{l4t}.".startswith(f"{known}.") for known in row.l4t))
         return next(fits, None)
 
+    def jetpack_before(self, l4t: str) -> JetPack | None:
+        """Return the release of JetPack here that holds the nearest earlier revision of a release of Jetson Linux, or None.
+
+        Earlier revisions agree in major and minor version: `39.2.1` comes before `39.2.2`, and nothing before `40.0`.
+        """
+        wanted = _numbers(l4t)
+        known = [(_numbers(release), row) for row in self.jetpack for release in row.l4t]
+        kin = [(release, row) for release, row in known if release[:_KIN] == wanted[:_KIN] and release < wanted]
+        return max(kin, key=lambda one: one[0])[1] if kin else None
+
     @classmethod
     def from_fields(cls, fields: Fields) -> DeviceProfile:
         """Read a profile.
@@ -181,6 +192,10 @@ class DeviceProfile:
             raise fields.refuse("status", message, code="bad_value", expected="`measured` with rows, else another")
         if len({row.precision for row in self.precisions}) != len(self.precisions):
             raise fields.refuse("precisions", "a precision stands twice", code="bad_value", expected="each once")
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(map(int, release.split(".")))
 
 
 def _lists(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

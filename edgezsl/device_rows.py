@@ -5,14 +5,19 @@ Every row is read from its fields; the caller checks that none is left over.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
+
+from edgezsl.errors import shown
 
 if TYPE_CHECKING:
     from edgezsl.records import Fields
 
 # What every recipe exports; the other precisions come beside one of them, or by a recipe's leave.
 PlainPrecision = Literal["fp32", "fp16", "int8"]
+
+_L4T = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +160,13 @@ class JetPack:
     @classmethod
     def from_fields(cls, row: Fields) -> JetPack:
         """Read a row of `jetpack`."""
+        l4t = row.texts("l4t")
+        if not all(map(_L4T.fullmatch, l4t)):
+            message = f"the releases of Jetson Linux are {shown(list(l4t))}"
+            raise row.refuse("l4t", message, code="bad_value", expected='numbers, such as ["36.4.3"] or ["35"]')
         return cls(
             jetpack=row.text("jetpack"),
-            l4t=row.texts("l4t"),
+            l4t=l4t,
             cuda=row.text("cuda"),
             tensorrt=row.text("tensorrt"),
             python=row.text("python"),

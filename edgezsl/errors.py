@@ -48,6 +48,16 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
+def printable(text: str, *, keep: str = "") -> str:
+    """Return `text` without what must not reach a terminal, such as an escape sequence's first sign.
+
+    Args:
+        text: Somebody else's: a driver's, a file's.
+        keep: Signs that stay nevertheless, such as a line's end.
+    """
+    return "".join(sign for sign in text if sign.isprintable() or sign in keep)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where an error lies.

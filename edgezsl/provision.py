@@ -12,6 +12,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from edgezsl.catalogue import catalogue_folder
+from edgezsl.device import require_supported
 from edgezsl.errors import InputError, Place, ProfileError, shown
 from edgezsl.files import write_durably
 from edgezsl.runtime.sources import local_path, source_kind
@@ -96,12 +97,7 @@ def provision(
         ProfileError: When the board is not supported, or nothing is known of its camera or this JetPack.
         InputError: When source or bundle cannot stand in the settings, or the templates are missing.
     """
-    if profile.status == "unsupported":
-        raise ProfileError(
-            f"{profile.name} is not supported: {profile.status_reason}",
-            code="unsupported_board",
-            hint="edgezsl devices lists the boards that are",
-        )
+    require_supported(profile)
     source = _source(profile, source)
     if bundle is not None:
         if not _PLAIN_PATH.fullmatch(bundle):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgezsl.catalogue import catalogue_folder, entries
-from edgezsl.device import all_profiles, cpu_features, detect_profile, load_profile
+from edgezsl.device import all_profiles, cpu_features, detect_profile, jetson_linux, load_profile, require_supported
 from edgezsl.errors import EngineError, ProfileError
 from edgezsl.runtime import gstreamer, opencv
 from edgezsl.runtime.sources import open_source
@@ -63,6 +63,11 @@ RECORDED = [  # model, release, profile, l4t, jetpack
 ]
 
 
+@pytest.fixture(autouse=True)
+def nobody_says_which_board_this_is(monkeypatch):
+    monkeypatch.delenv("EDGEZSL_DEVICE", raising=False)
+
+
 def a_root(folder, *, model=None, release=None, cpuinfo=None):
     for name, data in (
         ("proc/device-tree/model", None if model is None else model.encode() + b"\0"),
@@ -106,6 +111,53 @@ def test_an_unknown_jetson_runs_as_generic_arm_and_says_so(tmp_path, model, rele
     assert found.profile.name == "generic-arm64"
     assert "Jetson without a profile" in found.reason
     assert found.jetpack == ("6.2.1" if release else None)
+
+
+@pytest.mark.parametrize("release", ["36.4.1", "36.4.2", "36.4.5", "36.4.9"])
+def test_a_release_between_two_of_jetpack_that_agree_is_known_as_between_them(release):
+    for name in ("jetson-orin-nano", "jetson-orin-nx", "jetson-agx-orin"):
+        row = load_profile(name).jetpack_of(release)
+        assert (row.jetpack, row.cuda, row.tensorrt, row.python) == ("6.1 to 6.2.1", "12.6", "10.3", "3.10")
+        ends = [one for one in load_profile(name).jetpack if one.jetpack in row.jetpack.split(" to ")]
+        assert {(one.cuda, one.tensorrt, one.python) for one in ends} == {(row.cuda, row.tensorrt, row.python)}
+
+
+@pytest.mark.parametrize(
+    ("name", "release", "before"),
+    [
+        ("jetson-orin-nano", "36.5.2", "6.2.2"),
+        ("jetson-orin-nano", "39.2.2", "7.2.1"),
+        ("jetson-orin-nano", "39.2.10", "7.2.1"),
+        ("jetson-thor", "38.4.1", "7.1"),
+        ("jetson-thor", "39.1.0", None),
+        ("jetson-thor", "39.3.0", None),
+        ("jetson-thor", "40.2.2", None),
+        ("jetson-agx-xavier", "32.2.3", "4.2.2"),
+        ("jetson-agx-xavier", "32.4.2", None),
+        ("jetson-agx-xavier", "32.4.10", "4.4.1"),
+        ("raspberry-pi-5", "39.2.2", None),
+    ],
+)
+def test_a_later_revision_is_known_by_the_one_before_it_and_nothing_else_is(name, release, before):
+    row = load_profile(name).jetpack_before(release)
+    assert (row and row.jetpack) == before
+
+
+def test_a_release_that_no_profile_knows_is_given_with_the_jetpack_before_it_and_one_that_is_known_without(tmp_path):
+    nano = "NVIDIA Jetson Orin Nano Developer Kit"
+    newer = detect_profile(a_root(tmp_path, model=nano, release=R39_2.replace("2.0", "2.2")), machine="aarch64")
+    assert (newer.l4t, newer.jetpack, newer.jetpack_before) == ("39.2.2", None, "7.2.1")
+    assert newer.to_json()["jetpack_before"] == "7.2.1"
+    known = detect_profile(a_root(tmp_path, model=nano, release=R39_2.replace("2.0", "2.1")), machine="aarch64")
+    assert (known.jetpack, known.jetpack_before) == ("7.2.1", None)
+    other = detect_profile(tmp_path / "none", machine="aarch64")
+    assert (other.l4t, other.jetpack, other.jetpack_before) == (None, None, None)
+
+
+def test_jetson_linux_is_read_without_any_profile(tmp_path, monkeypatch):
+    monkeypatch.setattr("edgezsl.device.entries", lambda _: pytest.fail("a profile was looked for"))
+    assert jetson_linux(a_root(tmp_path, release=R36_47)) == "36.4.7"
+    assert jetson_linux(tmp_path / "none") is None
 
 
 def test_a_container_without_a_device_tree_runs_as_its_machine(tmp_path):
@@ -359,6 +411,24 @@ def test_an_agx_xavier_is_unsupported_and_says_why():
     assert "8.5" in profile.status_reason
 
 
+def test_a_board_that_is_not_supported_is_refused_with_the_profiles_reason_and_no_other_is():
+    xavier = load_profile("jetson-agx-xavier")
+    with pytest.raises(
+        ProfileError, match="NVIDIA Jetson AGX Xavier is not supported: its last JetPack is 5"
+    ) as caught:
+        require_supported(xavier)
+    assert (caught.value.code, caught.value.hint) == ("unsupported_board", "edgezsl devices lists them")
+    for profile in all_profiles():
+        if profile.status != "unsupported":
+            require_supported(profile)
+
+
+def test_a_thor_has_the_memory_of_its_smallest_module_at_least_and_of_its_largest_at_most():
+    thor = load_profile("jetson-thor")
+    assert (thor.memory_mib, thor.most_memory_mib) == (64 * 1024, 128 * 1024)
+    assert [row.watts for row in thor.power_modes if "MAXN" in row.name] == [None]
+
+
 def test_a_profile_is_loaded_by_name_or_by_path(tmp_path):
     mine = edited(tmp_path, "^name: .*", "name: my-board")
     for given in (mine, str(mine)):
@@ -419,6 +489,8 @@ def test_a_path_that_leads_nowhere_is_refused(tmp_path):
         ("    batch: 1", "    batch: 0", "wrong_type", "recommended[0].batch"),
         (r'python: "3.12"', "python: 3.12", "wrong_type", "jetpack[0].python"),
         (r'cuda: "13.2"', 'cuda: "13.2", gpu: x', "unknown_key", "jetpack[0].gpu"),
+        (r'"39.2.1"', '"39.x"', "bad_value", "jetpack[0].l4t"),
+        (r'"39.2.1"', '"' + 5000 * "9" + '"', "bad_value", "jetpack[0].l4t"),
         (r"models: \[.*", 'models: ["Orin Nano"]\n  serial: 12', "unknown_key", "detect.serial"),
         ("^  - uri: v4l2", "  - url: v4l2", "missing_key", "cameras[0].uri"),
     ],
@@ -502,6 +574,26 @@ def test_a_variable_that_names_no_board_is_refused_by_its_name(tmp_path):
     with pytest.raises(ProfileError) as caught:
         detect_profile(tmp_path, machine="aarch64", environment={"EDGEZSL_DEVICE": "toaster"})
     assert caught.value.message.startswith("the environment variable EDGEZSL_DEVICE names a board, and there is no")
+
+
+def test_the_variable_takes_the_path_of_a_profile_of_ones_own_before_what_the_board_says(tmp_path):
+    mine = edited(tmp_path, "^name: .*", "name: board2")
+    root = a_root(tmp_path, model="NVIDIA Jetson AGX Orin Developer Kit")
+    found = detect_profile(root, machine="armv7l", environment={"EDGEZSL_DEVICE": str(mine)})
+    assert (found.profile.name, found.reason) == ("board2", "EDGEZSL_DEVICE says so")
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_variable_whose_file_is_absent_or_broken_is_refused_by_its_name(tmp_path, broken):
+    path = edited(tmp_path, "^family:", "colour:") if broken else tmp_path / "none.yaml"
+    with pytest.raises(ProfileError, match="the environment variable EDGEZSL_DEVICE names a board") as caught:
+        detect_profile(tmp_path, machine="aarch64", environment={"EDGEZSL_DEVICE": str(path)})
+    assert caught.value.where.file == str(path)
+
+
+def test_the_process_environment_is_what_is_read_where_none_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEZSL_DEVICE", "raspberry-pi-5")
+    assert detect_profile(tmp_path, machine="x86_64").profile.name == "raspberry-pi-5"
 
 
 def test_an_empty_variable_says_nothing(tmp_path):

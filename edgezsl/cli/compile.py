@@ -110,7 +110,7 @@ def _say_compiled(compiled: Compiled) -> None:
             say_wrapped(f"{outcome.precision}: refused: {outcome.reason}")
     for note in compiled.notes:
         say_wrapped(note)
-    why = "the fastest that agrees with the golden answers" if len(compiled.outcomes) > 1 else "the one there is"
+    why = "the fastest that agrees with the golden answers" if len(compiled.outcomes) > 1 else "compared with no other"
     say(f"selected: {compiled.selected}, {why}")
     say(
         f"next: edgezsl run --bundle {quote(str(compiled.bundle.folder))} --engine tensorrt --camera 0 --classes classes.yaml"

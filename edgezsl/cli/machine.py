@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgezsl.cli.options import JsonOption, PlansOption, ThreadsOption
-from edgezsl.cli.say import console, say, say_facts, say_json, say_table, say_wrapped
+from edgezsl.cli.say import console, counted, say, say_facts, say_json, say_table, say_wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,8 @@ def doctor(json: JsonOption = False) -> None:
                 for finding in report.findings
             ],
         )
-        say(f"to be mended: {', '.join(report.broken)}" if report.broken else "nothing is broken")
+        todo = f"fix {counted(len(report.broken), 'thing')}: {', '.join(report.broken)}"
+        say_wrapped(todo if report.broken else "ready")
     if report.broken:
         raise typer.Exit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def run(
     from edgezsl.runtime.notify import ServiceSink
     from edgezsl.station import Station, StationSettings, prefer_latency
 
-    _check(engine, plans, device)
+    _check(engine, plans, device, classes)
     settings = StationSettings(
         source=one_source(camera, source),
         classes=classes,
@@ -102,8 +103,8 @@ def run(
         say(_done(station, [LiveLine(quiet=jsonl == "-", beside=lambda: power.latest), *sinks], power), stderr=True)
 
 
-def _check(engine: str, plans: Path | None, device: str | None) -> None:
-    """Refuse plans that no engine would run, and warn of a profile that is of another kind of machine."""
+def _check(engine: str, plans: Path | None, device: str | None, classes: Path) -> None:
+    """Refuse plans that no engine would run; warn of a profile of another kind of machine, and of classes mounted as one file."""
     from edgezsl.cli.say import say
     from edgezsl.device import load_profile, machine_arch
 
@@ -111,6 +112,9 @@ def _check(engine: str, plans: Path | None, device: str | None) -> None:
         raise typer.BadParameter(f"does nothing with --engine {engine}, which runs no plan", param_hint="--plans")
     if device is not None and (arch := load_profile(device).arch) != machine_arch():
         say(f"warning: --device {device} is a machine with {arch}, and this one has {machine_arch()}", stderr=True)
+    if os.path.ismount(classes):  # what an editor puts in its place outside, nobody in this container ever sees
+        message = f"{classes} is mounted by itself, so a new file in its place is not seen: mount its folder"
+        say(f"warning: {message}", stderr=True)
 
 
 def _power() -> PowerSampler:

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgezsl.device import load_profile
+from edgezsl.device import load_profile, require_supported
 from edgezsl.encoders.graph import load_graph, require_onnx
-from edgezsl.errors import InputError, ProfileError
+from edgezsl.errors import InputError
 from edgezsl.runtime.doctor_board import LEAST_MEMORY_MIB
 
 if TYPE_CHECKING:
@@ -79,13 +79,7 @@ def load_supported_profile(name_or_path: str) -> DeviceProfile:
         InputError: When the catalogue is missing from the installation.
     """
     profile = load_profile(name_or_path)
-    if profile.status == "unsupported":
-        raise ProfileError(
-            f"{profile.title} is not supported: {profile.status_reason}",
-            code="unsupported_device",
-            expected="another board, see edgezsl devices",
-            hint="or leave --device out, for a bundle without a board",
-        )
+    require_supported(profile)
     return profile
 
 

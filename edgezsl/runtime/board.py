@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgezsl.device import read_head
+from edgezsl.errors import printable
+from edgezsl.runtime.packages import PACKAGES
 from edgezsl.runtime.sysfs import PAGE, read_number, read_text
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ _MEMINFO = re.compile(r"^(MemTotal|MemAvailable):\s*(\d+) kB", re.MULTILINE)
 _MODE = re.compile(r"pmode:(\d+)")
 _NAME = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=([^\s>]+)\s*>")
 _GPU = re.compile(r"gpu|ga10b|gv11b|gp10b|gm20b", re.IGNORECASE)  # 17000000.gpu, 17000000.ga10b, gpu-gpc-0
-TENSORRT_DISTRIBUTIONS = ("tensorrt", "tensorrt-cu12", "tensorrt-cu13")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +129,12 @@ def _installed_packages(root: Path) -> dict[str, str]:
         fields = status[start.end() : end if end >= 0 else len(status)].decode("utf-8", "replace")
         version = re.search(r"^Version: (\S+)$", fields, re.MULTILINE)
         if version and re.search(r"^Status: install ok installed$", fields, re.MULTILINE):
-            found[start[1].decode()] = "".join(sign for sign in version[1] if sign.isprintable())
+            found[start[1].decode()] = printable(version[1])
     return found
 
 
 def _python_tensorrt() -> str | None:
-    for distribution in TENSORRT_DISTRIBUTIONS:
+    for distribution in PACKAGES["tensorrt"][0]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             return metadata.version(distribution)
     return None

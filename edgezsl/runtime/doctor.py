@@ -24,10 +24,11 @@ from edgezsl.runtime.doctor_engines import (
     plan_finding,
     tensorrt_and_driver,
 )
-from edgezsl.runtime.doctor_packages import PACKAGES, package_finding, together_findings
+from edgezsl.runtime.doctor_packages import package_finding, together_findings
 from edgezsl.runtime.doctor_probe import probe, probe_together
 from edgezsl.runtime.engine import ENGINES
 from edgezsl.runtime.finding import Finding
+from edgezsl.runtime.packages import PACKAGES
 from edgezsl.runtime.power import PowerMeter
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class DoctorReport:
         parts = {
             part: [asdict(one) for one in getattr(self, part)] for part in ("machine", "packages", "engines", "cameras")
         }
-        return {"profile": self.profile, **parts, "broken": list(self.broken)}
+        verdict = "broken" if self.broken else "ready"
+        return {"profile": self.profile, **parts, "verdict": verdict, "broken": list(self.broken)}
 
 
 def examine(root: Path = Path("/"), *, machine: str | None = None, limit_s: float = CHILD_LIMIT_S) -> DoctorReport:

@@ -88,11 +88,15 @@ def _jetpack_finding(l4t: str, detection: Detection, readings: BoardReadings) ->
     rows = detection.profile.jetpack
     installed = (readings.jetpack or "").partition("+")[0]
     row = detection.profile.jetpack_of(l4t) or next((one for one in rows if one.jetpack == installed), None)
-    good = ", ".join(one.jetpack for one in rows if not one.unsupported and not one.tensorrt_unsupported)
+    good = ", ".join(
+        one.jetpack for one in rows if not (one.unsupported or one.tensorrt_unsupported or " " in one.jetpack)
+    )
     hint = f"flash a JetPack that this board's profile knows: {good}" if good else None
     package = f"; the package nvidia-jetpack is {readings.jetpack}" if readings.jetpack else ""
     if row is None:
         known = f"JetPack {detection.jetpack}" if detection.jetpack else "an unknown JetPack"
+        if detection.jetpack_before:
+            known = f"probably JetPack {detection.jetpack_before} or a later one"
         kin = any(one.unsupported is None and _major(l4t) in map(_major, one.l4t) for one in rows)
         detail = f"Jetson Linux {l4t}, {known}; not in this board's profile{package}"
         return Finding("jetpack", "warning", detail, None if kin else hint)  # a later revision of one that is known

@@ -10,6 +10,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgezsl.errors import printable
 from edgezsl.runtime.finding import Finding
 from edgezsl.runtime.sysfs import read_text
 
@@ -52,7 +53,7 @@ def camera_finding(node: str, called: str, *, barred_by: str | None, pictures: b
         barred_by: The group that may open it, where this user may not; else None.
         pictures: Whether its driver says that it gives pictures, or None where it does not say.
     """
-    shown = "".join(sign for sign in called if sign.isprintable())
+    shown = printable(called)
     if pictures is False:
         return Finding(f"camera {node}", "unused", f"{shown}; no camera: metadata or a codec, take another number")
     if barred_by is None:

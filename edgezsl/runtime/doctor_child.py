@@ -17,6 +17,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgezsl.runtime.packages import ENGINE_PACKAGES
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -26,7 +28,7 @@ TINY_ONNX = (
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x02B\x04\n\x00\x10\r"
 )
 _INPUT, _OUTPUT = [-1.0, 2.0], [0.0, 2.0]
-_ENGINE_PACKAGES = {"engine:onnx": "onnxruntime", "engine:openvino": "openvino", "engine:tensorrt": "tensorrt"}
+_ENGINES = {f"engine:{name}": package for name, package in ENGINE_PACKAGES.items()}  # by step
 _LONGEST_SAID = 4000  # bytes of what a package prints
 
 
@@ -63,13 +65,13 @@ def _said_since(before: int) -> str:
 
 
 def _outcome(step: str) -> dict[str, Any]:
-    package = _ENGINE_PACKAGES.get(step, step)
+    package = _ENGINES.get(step, step)
     if step == "gpu" or step.startswith("engine:onnx:"):
         return _refusable(step, None)
     try:
         module = importlib.import_module(package)
         version = str(getattr(module, "__version__", ""))
-        facts = _refusable(step, module) if step in _ENGINE_PACKAGES else _package_facts(step, module)
+        facts = _refusable(step, module) if step in _ENGINES else _package_facts(step, module)
     except ModuleNotFoundError as cause:
         absent = cause.name is not None and (package == cause.name or package.startswith(f"{cause.name}."))
         return {"missing": True} if absent else {"error": _told(cause), "places": _places(package)}

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from edgezsl.errors import InputError
 from edgezsl.runtime.doctor_packages import installed_version
-from edgezsl.runtime.engine import ENGINES, choose_engine
+from edgezsl.runtime.engine import ENGINES, GPU_PROVIDERS, PROVIDERS, choose_engine
 from edgezsl.runtime.finding import Finding
+from edgezsl.runtime.onnx_engine import EXECUTION_PROVIDERS
+from edgezsl.runtime.packages import ENGINE_PACKAGES
 from edgezsl.runtime.sysfs import read_text
 
 if TYPE_CHECKING:
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from edgezsl.device import Detection
     from edgezsl.runtime.doctor_probe import Outcome
 
-_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
-GPU_PROVIDERS = {"onnx:cuda": "CUDAExecutionProvider", "onnx:tensorrt": "TensorrtExecutionProvider"}
 _ABSENT = ("missing_extra", "no_gpu", "no_plan", "stale_plan", "foreign_plan")  # codes
 _DRIVER = re.compile(r"Kernel Module(?: for \S+)?\s+(\d+(?:\.\d+)+)")
 
@@ -46,7 +46,7 @@ def engine_findings(outcomes: Mapping[str, Outcome], detection: Detection | None
 def offered_providers(outcomes: Mapping[str, Outcome]) -> tuple[str, ...]:
     """Return the names of the ways to a GPU that the installed build of ONNX Runtime says it has."""
     offered = outcomes["engine:onnx"].facts.get("runs_on", ())
-    return tuple(name for name, its in GPU_PROVIDERS.items() if its in offered)
+    return tuple(name for name in GPU_PROVIDERS if EXECUTION_PROVIDERS[PROVIDERS[name]] in offered)
 
 
 def gpu_finding(outcome: Outcome, detection: Detection | None, root: Path = Path("/")) -> Finding:
@@ -117,7 +117,7 @@ def tensorrt_and_driver(outcomes: Mapping[str, Outcome]) -> tuple[Finding, ...]:
 
 
 def _engine_finding(engine: str, outcome: Outcome) -> Finding:
-    name, package = f"engine {engine}", _PACKAGES[engine]
+    name, package = f"engine {engine}", ENGINE_PACKAGES[engine]
     facts, hint = outcome.facts, outcome.facts.get("hint")
     if outcome.missing:
         return Finding(name, "missing", f"the package {package!r} is not installed")

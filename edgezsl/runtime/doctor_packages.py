@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from edgezsl.runtime.finding import Finding
+from edgezsl.runtime.packages import CUDA_BINDINGS, ENGINE_PACKAGES, PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,24 +19,11 @@ if TYPE_CHECKING:
     from edgezsl.device import Detection
     from edgezsl.runtime.doctor_probe import Clash, Outcome
 
-_OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
-CUDA_BINDINGS = "cuda.bindings.runtime"
-PACKAGES = {  # import name: what pip calls it, and the extra that brings it (None: edgezsl itself does)
-    "numpy": (("numpy",), None),
-    "cv2": (_OPENCV, "camera"),
-    "tensorrt": (("tensorrt", "tensorrt-cu12", "tensorrt-cu13"), "tensorrt"),
-    CUDA_BINDINGS: (("cuda-bindings",), "tensorrt"),
-    "onnxruntime": (("onnxruntime", "onnxruntime-gpu"), "runtime"),
-    "openvino": (("openvino",), "openvino"),
-    "tokenizers": (("tokenizers",), "text"),
-    "watchfiles": (("watchfiles",), None),
-    "safetensors": (("safetensors",), None),
-    "yaml": (("PyYAML",), None),
-}
 _OF_THE_BOARD = {  # what JetPack brings: the package of apt
     "cv2": ("python3-opencv", "its OpenCV reads CSI cameras through GStreamer"),
     "tensorrt": ("python3-libnvinfer", "its TensorRT is the one of this board's driver"),
 }
+_JETPACK_EXTRAS = {"36": "jetpack6", "38": "jetpack7", "39": "jetpack7"}  # by the major version of Jetson Linux
 _FOR_NUMPY_1 = re.compile(r"compiled using NumPy 1|_ARRAY_API|numpy\.core\.multiarray failed|numpy\.dtype size changed")
 _FOR_NUMPY_2 = re.compile(
     r"numpy\._core|compiled against (?:ABI|API) version 0x2|NumPy 2\.\S+ (?:or newer )?is required"
@@ -129,10 +117,10 @@ def _missing(name: str, extra: str | None, detection: Detection | None, root: Pa
         return Finding(
             called, "broken", "not installed, although edgezsl cannot do without it", "install edgezsl again"
         )
-    engine = {"openvino": "openvino", "tensorrt": "tensorrt", CUDA_BINDINGS: "tensorrt"}.get(name)
+    engine = "tensorrt" if name == CUDA_BINDINGS else {its: one for one, its in ENGINE_PACKAGES.items()}.get(name)
     if engine and detection and engine not in detection.profile.engines:
         return Finding(called, "missing", "not installed; this board's profile does not use it")
-    hint = f"run: pip install 'edgezsl[{extra}]'"
+    hint: str | None = f"run: pip install 'edgezsl[{extra}]'"
     if detection and detection.l4t and name in _OF_THE_BOARD:
         apt = _OF_THE_BOARD[name][0]
         hint = f"run: sudo apt install {apt}, and use an environment made with --system-site-packages"
@@ -141,7 +129,8 @@ def _missing(name: str, extra: str | None, detection: Detection | None, root: Pa
             detail = f"not seen from this environment; JetPack's lies in {copy}"
             return Finding(called, "missing", detail, "make it anew: python3 -m venv --system-site-packages DIR")
     elif detection and detection.l4t and name == CUDA_BINDINGS:
-        hint = f"run: pip install 'edgezsl[jetpack{'6' if detection.l4t.startswith('36') else '7'}]'"
+        ours = _JETPACK_EXTRAS.get(detection.l4t.partition(".")[0])
+        hint = f"run: pip install 'edgezsl[{ours}]'" if ours else None  # another JetPack has none: see 'jetpack' above
     return Finding(called, "missing", f"not installed; the extra {extra!r} brings it", hint)
 
 

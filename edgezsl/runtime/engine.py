@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from edgezsl.errors import EdgezslError, EngineError, InputError, MissingExtraError, missing_extra
+from edgezsl.runtime.packages import ENGINE_PACKAGES, PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,13 +35,7 @@ ENGINES: tuple[EngineName, ...] = (*GRAPH_ENGINES, "tensorrt")  # out of which `
 # ONNX Runtime's ways to a GPU, in a build of it that has them: taken where they are asked for, never by `auto`.
 GPU_PROVIDERS: tuple[EngineName, ...] = ("onnx:cuda", "onnx:tensorrt")
 NAMED_ENGINES: tuple[EngineName, ...] = (*ENGINES, *GPU_PROVIDERS)
-_PACKAGES: Mapping[str, tuple[str, str]] = {
-    "onnx": ("onnxruntime", "runtime"),
-    "openvino": ("openvino", "openvino"),
-    "tensorrt": ("tensorrt", "tensorrt"),
-    **dict.fromkeys(GPU_PROVIDERS, ("onnxruntime", "runtime")),
-}
-_PROVIDERS: Mapping[str, Provider] = {"onnx": "cpu", "onnx:cuda": "cuda", "onnx:tensorrt": "tensorrt"}
+PROVIDERS: Mapping[str, Provider] = {"onnx": "cpu", "onnx:cuda": "cuda", "onnx:tensorrt": "tensorrt"}
 # OpenVINO took longer for a vision transformer whose ranges are found frame by frame than for it in full precision.
 _SERVED_BY: Mapping[str, tuple[EngineName, ...]] = {"int8_dynamic": ("onnx",)}
 
@@ -113,7 +108,7 @@ class EngineChoice:
 
 def installed_engines(among: Sequence[EngineName] = ENGINES) -> tuple[EngineName, ...]:
     """Return those of some engines whose package is installed, without importing any."""
-    return tuple(name for name in among if importlib.util.find_spec(_PACKAGES[name][0]))
+    return tuple(name for name in among if importlib.util.find_spec(_package(name)))
 
 
 def serving_engines(precision: str) -> tuple[EngineName, ...]:
@@ -163,7 +158,8 @@ def missing_engine(name: str, cause: ImportError | None = None) -> MissingExtraE
         name: The engine, one of `NAMED_ENGINES`.
         cause: What importing its package raised, where it was tried.
     """
-    package, extra = _PACKAGES[name]
+    package = _package(name)
+    extra = PACKAGES[package][1] or ""
     fault = missing_extra(package, extra, f"the engine {name}", cause)
     if extra == "tensorrt" and fault.code == "missing_extra":  # on a Jetson the extra would bring the wrong one
         fault.hint = (
@@ -173,9 +169,14 @@ def missing_engine(name: str, cause: ImportError | None = None) -> MissingExtraE
     return fault
 
 
+def _package(engine: str) -> str:
+    """Return the package of an engine; a provider has that of its engine."""
+    return ENGINE_PACKAGES[engine.partition(":")[0]]
+
+
 def preload(name: EngineName) -> None:
     """Import what an engine and preprocessing need, ahead of `open_engine`; what is missing is left to it to say."""
-    for package in (_PACKAGES[name][0], "cv2"):
+    for package in (_package(name), "cv2"):
         with contextlib.suppress(ImportError):
             importlib.import_module(package)
 
@@ -281,7 +282,7 @@ def _loaded(bundle: Bundle, name: EngineName, asked: str | None, threads: int | 
         case "onnx" | "onnx:cuda" | "onnx:tensorrt":
             from edgezsl.runtime.onnx_engine import OnnxEngine
 
-            return OnnxEngine.open(bundle, encoder, threads=threads, provider=_PROVIDERS[name])
+            return OnnxEngine.open(bundle, encoder, threads=threads, provider=PROVIDERS[name])
         case "openvino":
             from edgezsl.runtime.openvino_engine import OpenVinoEngine
 

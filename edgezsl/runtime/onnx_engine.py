@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgezsl.contract import PixelType
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
-_PROVIDERS: Mapping[Provider, str] = {
+EXECUTION_PROVIDERS: Mapping[Provider, str] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
@@ -92,7 +92,7 @@ class OnnxGraph:
             session = onnxruntime.InferenceSession(
                 data,
                 settings,
-                providers=[(_PROVIDERS[provider], dict(options))],
+                providers=[(EXECUTION_PROVIDERS[provider], dict(options))],
                 # Its own fall from a failing GPU to the CPU is a print and a stream that is slow ever after.
                 enable_fallback=0,
                 # 1.23 to 1.32 die of a segmentation fault in this one on a vision transformer in half precision that takes
@@ -101,7 +101,7 @@ class OnnxGraph:
             )
         except self._errors as cause:
             raise self._refused("ONNX Runtime refuses the graph", "bad_graph", cause) from cause
-        if session.get_providers()[0] != _PROVIDERS[provider]:
+        if session.get_providers()[0] != EXECUTION_PROVIDERS[provider]:
             raise _no_gpu(onnxruntime, provider)
         self._session: Any = session
         self.inputs: tuple[str, ...] = tuple(node.name for node in session.get_inputs())
@@ -208,7 +208,7 @@ def _check_provider(onnxruntime: Any, provider: Provider) -> None:
 
     ONNX Runtime itself logs that and takes the CPU.
     """
-    built_in = [name for name, its in _PROVIDERS.items() if its in onnxruntime.get_available_providers()]
+    built_in = [name for name, its in EXECUTION_PROVIDERS.items() if its in onnxruntime.get_available_providers()]
     if provider not in built_in:
         raise EngineError(
             f"this build of ONNX Runtime ({onnxruntime.__version__}) has no {provider} provider",

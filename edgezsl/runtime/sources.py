@@ -29,7 +29,7 @@ _ALLOWED = (
     "a path, file:PATH, a camera's number, v4l2:///dev/video0, csi://0, rtsp://…, http://…, https://…, "
     "synthetic:, gst:PIPELINE"
 )
-_SOURCE_KINDS = frozenset({"camera", "v4l2", "csi", "gst", "rtsp", "rtsps", "http", "https", "synthetic", "file"})
+_SCHEMES = frozenset({"v4l2", "csi", "gst", "rtsp", "rtsps", "http", "https", "synthetic", "file"})
 _LARGEST_IMAGE = 256 * 2**20  # bytes of an encoded image
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _USER_INFO = re.compile(r"(?s)^([A-Za-z][A-Za-z0-9+.-]*:/*).*(?=@)")  # of a URI that is one URL, however it is written
@@ -108,7 +108,7 @@ def public_name(uri: str) -> str:
     """
     uri = _tidy(uri)
     match _kind(uri):
-        case "camera":
+        case "camera" if uri.isdecimal():
             return f"camera:{int(uri)}"
         case "file":
             return hide_secrets(f"file:{_local_path(uri)}")
@@ -129,8 +129,9 @@ def source_kind(uri: str) -> str:
     Raises:
         SourceError: When its scheme is unknown.
     """
-    kind = _kind(_tidy(uri))
-    if kind not in _SOURCE_KINDS:
+    tidy = _tidy(uri)
+    kind = _kind(tidy)
+    if kind not in _SCHEMES and not tidy.isdecimal():
         message = f"the scheme {kind!r} is unknown"
         raise refused(public_name(uri), message, code="unknown_scheme", expected=_ALLOWED)
     return kind
@@ -238,12 +239,14 @@ def decode_image(data: bytes | memoryview, *, name: str) -> NDArray[np.uint8]:
 
 
 def _tidy(uri: str) -> str:
-    """Return `uri` without spaces around it and with its scheme in lower case; the name of a file stays as it is."""
+    """Return `uri` without spaces around it, its scheme in lower case and a camera as its number; a file's name stays as it is."""
     if os.path.lexists(uri):
         return uri
     bare = uri.strip()
     found = _SCHEME.match(bare)
-    return bare if found is None else found[1].lower() + bare[found.end(1) :]
+    tidy = bare if found is None else found[1].lower() + bare[found.end(1) :]
+    number = tidy.removeprefix("camera:")  # as `public_name` calls it
+    return number if number.isascii() and number.isdecimal() else tidy
 
 
 def _hidden(uri: str) -> str:

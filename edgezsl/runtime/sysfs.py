@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from edgezsl.device import read_head
+from edgezsl.errors import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ def read_text(path: Path, *, max_bytes: int = _LONGEST_VALUE) -> str:
     """
     # A sensor that sleeps answers "try again": an empty text here.
     text = (read_head(path, max_bytes=max_bytes) or b"").decode("utf-8", "replace")
-    return "".join(sign for sign in text if sign.isprintable() or sign in "\n\t").strip()
+    return printable(text, keep="\n\t").strip()
 
 
 def read_number(path: Path) -> int | None:

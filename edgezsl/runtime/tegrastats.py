@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import time
 
+from edgezsl.errors import printable
+
 INTERVAL_MS = 100
 LIMIT_S = 3.0  # for its first line
 _LONGEST_LINE = 8192  # bytes
@@ -64,4 +66,4 @@ def _first_line(process: subprocess.Popen[bytes], limit_s: float) -> str:
             break
         said += part
     line = said.partition(b"\n")[0].decode("ascii", "replace")
-    return "".join(sign for sign in line if sign.isprintable())
+    return printable(line)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,6 +147,28 @@ def test_plans_that_no_engine_would_run_are_refused_and_another_machines_profile
     assert done.stderr.startswith(f"warning: --device {foreign} is a machine with ")
     assert done.stderr.splitlines()[-1] == "1 frame answered, 0 dropped, 0 swaps, 0 refusals"
     assert "warning" not in edgezsl(*typed, "--device", ours).stderr
+
+
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode != 0,
+    reason="no mounts of one's own here",
+)
+def test_classes_mounted_as_one_file_are_warned_of_and_those_in_a_mounted_folder_are_not(small_bundle, classes):
+    """As `-v ./classes.yaml:/etc/edgezsl/classes.yaml` does in a container: in a namespace of its own, from another file system."""
+    run = [sys.executable, "-m", "edgezsl", "run", "--source", "synthetic:?frames=1", "--bundle", small_bundle.folder]
+    words = [*map(str, run), "--engine", "onnx", "--classes", str(classes)]
+    host = classes.parent / "host"
+    host.mkdir()
+    fill = 'set -e; mount -t tmpfs none "$1"; cp "$2" "$1"; mount --bind '
+    for mount, warned in (('"$1/${2##*/}" "$2"', True), ('"$1" "${2%/*}"', False)):
+        command = [*NAMESPACE, "sh", "-c", f'{fill}{mount}; shift 2; exec "$@"', "sh", str(host), str(classes), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert (f"warning: {classes} is mounted by itself" in done.stderr) == warned
+        assert "1 frame answered" in done.stderr
 
 
 def test_a_lost_or_absent_source_ends_with_status_1_and_one_line(small_bundle, classes):

@@ -110,3 +110,5 @@ def test_what_came_out_is_said(bundle, capsys):
         "INT8 is slower",
         "selected: fp32, the fastest that agrees with the golden answers",
     } <= set(said.splitlines())
+    compile_command._say_compiled(Compiled(bundle, NANO, bundle.folder, outcomes[:1], "fp32", ()))
+    assert "selected: fp32, compared with no other" in capsys.readouterr().out.splitlines()

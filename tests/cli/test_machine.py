@@ -71,7 +71,16 @@ def test_a_recorded_jetson_is_shown_with_its_setup_and_sensors(on_a_board):
 def test_this_machine_is_shown_whatever_it_says():
     done = CliRunner().invoke(app, ["devices", "detect", "--json"])
     assert done.exit_code == 0
-    assert set(json.loads(done.stdout)) == {"profile", "reason", "l4t", "jetpack", "model", "readings", "power"}
+    assert set(json.loads(done.stdout)) == {
+        "profile",
+        "reason",
+        "l4t",
+        "jetpack",
+        "jetpack_before",
+        "model",
+        "readings",
+        "power",
+    }
     assert CliRunner().invoke(app, ["devices", "detect"]).exit_code == 0
 
 
@@ -103,12 +112,14 @@ def test_a_bench_names_each_bundle_by_its_folder_once_and_compares_what_is_alike
     assert all(len(line) <= 80 and line == line.rstrip() for line in lines)
 
 
-def test_doctor_ends_with_what_is_to_be_mended_and_a_status(monkeypatch):
+def test_doctor_ends_with_a_verdict_and_a_status(monkeypatch):
     fine, broken = Finding("numpy", "ok", "numpy 2"), Finding("cv2", "broken", "it was built for another NumPy")
-    for findings, status, last in (((fine,), 0, "nothing is broken"), ((fine, broken), 1, "to be mended: cv2")):
+    for findings, status, last in (((fine,), 0, "ready"), ((fine, broken), 1, "fix 1 thing: cv2")):
         report = DoctorReport("x86-cpu", (), findings, (), ())
         monkeypatch.setattr("edgezsl.runtime.doctor.examine", lambda report=report: report)
         done = CliRunner().invoke(app, ["doctor"])
         assert (done.exit_code, done.stdout.splitlines()[-1]) == (status, last)
         told = CliRunner().invoke(app, ["doctor", "--json"])
-        assert (told.exit_code, json.loads(told.stdout)["broken"]) == (status, ["cv2"] * status)
+        value = json.loads(told.stdout)
+        assert (told.exit_code, value["broken"]) == (status, ["cv2"] * status)
+        assert value["verdict"] == ("broken" if status else "ready")

@@ -60,7 +60,7 @@ def test_the_built_in_model_is_exported_for_every_supported_board(name, tmp_path
 def test_an_unsupported_board_is_refused_in_a_sentence_before_anything_is_done(name, tmp_path):
     with pytest.raises(ProfileError, match="is not supported: its last JetPack is 5, whose system Python is") as caught:
         exported(device=name, model=tmp_path / "none", out=tmp_path / "out")
-    assert (caught.value.code, list(tmp_path.iterdir())) == ("unsupported_device", [])
+    assert (caught.value.code, list(tmp_path.iterdir())) == ("unsupported_board", [])
 
 
 def test_without_a_board_nothing_is_decided_by_one(tmp_path):

@@ -22,9 +22,10 @@ from edgezsl.runtime.doctor_engines import (
     plan_finding,
     tensorrt_and_driver,
 )
-from edgezsl.runtime.doctor_packages import CUDA_BINDINGS, PACKAGES, package_finding, shown_step, together_findings
+from edgezsl.runtime.doctor_packages import package_finding, shown_step, together_findings
 from edgezsl.runtime.doctor_probe import Clash, Outcome, probe, probe_together
 from edgezsl.runtime.engine import ENGINES
+from edgezsl.runtime.packages import CUDA_BINDINGS, PACKAGES
 from edgezsl.runtime.power import PowerMeter
 from tests.sensors import HWMON, ORIN_NANO, THOR, lay
 
@@ -136,10 +137,11 @@ def test_a_jetpack_without_a_release_of_its_own_is_known_by_its_package(tmp_path
 
 
 def test_a_later_revision_of_what_is_known_is_no_reason_to_flash(tmp_path):
-    release = R36_4.replace("4.7", "4.9")
-    root = a_board(tmp_path, "NVIDIA Jetson Orin Nano Developer Kit", release)
+    release = R36_4.replace("R36", "R39").replace("4.7", "2.9")
+    root = a_board(tmp_path, "NVIDIA Jetson AGX Thor Developer Kit", release)
     finding = found(examine(root, machine="aarch64").machine, "jetpack")
     assert (finding.state, finding.hint) == ("warning", None)
+    assert "probably JetPack 7.2.1 or a later one" in finding.detail
 
 
 def test_a_jetpack_whose_tensorrt_is_too_old_is_a_warning(tmp_path):
@@ -394,6 +396,9 @@ def test_a_jetpack_package_that_this_environment_does_not_see_is_not_asked_for_a
 
 def test_the_bindings_of_cuda_come_with_the_extra_of_the_jetpack(tmp_path):
     assert package_finding(CUDA_BINDINGS, ABSENT, jetson(tmp_path)).hint == "run: pip install 'edgezsl[jetpack6]'"
+    old = a_board(tmp_path / "old", "NVIDIA Jetson Orin Nano Developer Kit", R35_4)
+    finding = package_finding(CUDA_BINDINGS, ABSENT, detect_profile(old, machine="aarch64"))
+    assert (finding.state, finding.hint) == ("missing", None)  # JetPack 5 has no extra
 
 
 def engines_with(packages, **modules):

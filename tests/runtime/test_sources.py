@@ -333,7 +333,7 @@ def test_grey_and_deep_images_become_rgb_of_eight_bits(tmp_path):
 # Cameras and URIs
 
 
-@pytest.mark.parametrize("uri", ["99", "v4l2:///dev/video99", "v4l2:/dev/video99"])
+@pytest.mark.parametrize("uri", ["99", "camera:99", "v4l2:///dev/video99", "v4l2:/dev/video99"])
 def test_a_camera_that_is_not_there_is_refused(uri):
     error = refusal(uri)
     assert error.code == "no_such_camera"
@@ -345,7 +345,7 @@ def test_a_device_or_file_that_is_no_camera_is_refused(video):
     assert refusal(f"v4l2://{video}").code == "not_a_camera"
 
 
-@pytest.mark.parametrize("uri", ["", "  ", "ftp://host/a.mp4", "rtmp://host/live", "usb:0", "a\0b"])
+@pytest.mark.parametrize("uri", ["", "  ", "ftp://host/a.mp4", "rtmp://host/live", "usb:0", "camera:", "camera:x", "a\0b"])
 def test_a_uri_that_means_nothing_is_refused_with_what_is_allowed(uri):
     error = refusal(uri)
     assert error.code in {"no_source", "unknown_scheme"}
@@ -373,6 +373,8 @@ def test_a_time_out_must_be_positive(video):
     ("uri", "name"),
     [
         ("0", "camera:0"),
+        ("camera:0", "camera:0"),
+        ("Camera:7 ", "camera:7"),
         ("v4l2:///dev/video0", "v4l2:///dev/video0"),
         ("a.mp4", "file:a.mp4"),
         ("file:a.mp4", "file:a.mp4"),
