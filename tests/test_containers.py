@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from edgezsl.catalogue import catalogue_folder
+from edgezsl.device import load_profile
+from edgezsl.provision import SCRIPT, provision
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((catalogue_folder("devices") / "containers").glob("Containerfile.*"))
@@ -78,6 +80,24 @@ def test_a_container_of_a_jetson_takes_what_jetpack_brings(name):
         "/etc/nv_tegra_release",
     ):
         assert mount in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "board", "jetpack"),
+    [
+        ("jetpack6", "jetson-orin-nano", "6"),
+        ("jetpack7", "jetson-thor", "7"),
+        ("x86-nvidia", "x86-nvidia", None),
+        (ON_A_CPU, "x86-cpu", None),
+    ],
+)
+def test_a_container_has_the_plugins_of_every_pipeline_of_its_board(name, board, jetpack):
+    path = catalogue_folder("devices") / "containers" / f"Containerfile.{name}"
+    profile = load_profile(board)
+    scripts = [provision(profile, source=one.uri, jetpack=jetpack).files[SCRIPT] for one in profile.cameras]
+    wanted = {word for script in scripts for word in re.findall(r"gstreamer1\.0-[a-z-]+", script)}
+    assert "gstreamer1.0-plugins-good" in wanted
+    assert wanted <= set("\n".join(of(path, "RUN")).split())
 
 
 @pytest.mark.tensorrt

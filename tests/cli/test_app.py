@@ -153,7 +153,8 @@ NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 
 
 @pytest.mark.skipif(
-    not shutil.which("unshare") or subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode != 0,
+    not shutil.which("unshare")
+    or subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode != 0,
     reason="no mounts of one's own here",
 )
 def test_classes_mounted_as_one_file_are_warned_of_and_those_in_a_mounted_folder_are_not(small_bundle, classes):

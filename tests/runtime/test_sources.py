@@ -345,7 +345,9 @@ def test_a_device_or_file_that_is_no_camera_is_refused(video):
     assert refusal(f"v4l2://{video}").code == "not_a_camera"
 
 
-@pytest.mark.parametrize("uri", ["", "  ", "ftp://host/a.mp4", "rtmp://host/live", "usb:0", "camera:", "camera:x", "a\0b"])
+@pytest.mark.parametrize(
+    "uri", ["", "  ", "ftp://host/a.mp4", "rtmp://host/live", "usb:0", "camera:", "camera:x", "a\0b"]
+)
 def test_a_uri_that_means_nothing_is_refused_with_what_is_allowed(uri):
     error = refusal(uri)
     assert error.code in {"no_source", "unknown_scheme"}
