@@ -152,12 +152,15 @@ if [ ! -x "$VENV/bin/python" ] || [ "$("$VENV/bin/python" -c 'import sys; print(
 fi
 cp "$here/constraints.txt" "$constraints"
 what=("${wheel}[$EXTRAS]" onnxruntime)
+# The build for CPUs and that for GPUs write the same files: of an earlier run the other one must go first. The one from the
+# index stays: without a network it could not be had again.
+before=(onnxruntime-gpu)
 if [ "$onnxruntime" != pip ]; then
     sed -i '/^onnxruntime==/d' "$constraints" # yours decides
     what=("${wheel}[$EXTRAS]" "$onnxruntime")
+    before+=(onnxruntime)
 fi
-# The build for CPUs and that for GPUs write the same files: of an earlier run the other one must go first.
-"$VENV/bin/python" -m pip --disable-pip-version-check uninstall -qq --yes onnxruntime onnxruntime-gpu
+"$VENV/bin/python" -m pip --disable-pip-version-check uninstall -qq --yes "${before[@]}"
 pip=("$VENV/bin/python" -m pip --disable-pip-version-check --no-input install --constraint "$constraints")
 "${pip[@]}" "${what[@]}"
 if [ -n "$APART" ]; then
