@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from edgezsl.catalogue import entries, load_entry
 from edgezsl.device_profile import Arch, DeviceProfile
-from edgezsl.errors import Place, ProfileError, shown
+from edgezsl.errors import Place, ProfileError, printable, shown
 from edgezsl.records import Fields
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ def read_head(path: Path, *, max_bytes: int) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
+            # None, and no error: a sensor that sleeps answers "try again".
             return file.read(max_bytes) or b"" if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
     except OSError:
         return b""
@@ -229,4 +230,4 @@ def _recognised(
 def _model(data: bytes) -> str | None:
     # A NUL ends the name; whatever else a broken device tree holds must not reach a terminal.
     text = data.split(b"\0", 1)[0].decode("utf-8", "replace")
-    return "".join(sign for sign in text if sign.isprintable()).strip()[:_LONGEST_MODEL] or None
+    return printable(text).strip()[:_LONGEST_MODEL] or None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgezsl.catalogue import catalogue_folder
 from edgezsl.device import require_supported
-from edgezsl.errors import InputError, Place, ProfileError, shown
+from edgezsl.errors import InputError, Place, ProfileError, printable, shown
 from edgezsl.files import write_durably
 from edgezsl.runtime.sources import local_path, source_kind
 
@@ -205,9 +205,8 @@ def _extras(profile: DeviceProfile) -> list[str]:
 
 def _words(profile: DeviceProfile, major: str | None) -> dict[str, str]:
     """Return what stands in comments: on one line, whatever a profile of the user's own holds."""
-    title = "".join(sign if sign.isprintable() else " " for sign in profile.title)
     system = f"JetPack {major}" if major else f"Debian or Ubuntu on {profile.arch}"
-    return {"TITLE": title, "BOARD": profile.name, "SYSTEM": system}
+    return {"TITLE": printable(profile.title), "BOARD": profile.name, "SYSTEM": system}
 
 
 def _packages(source: str, *, jetson: bool) -> list[str]:

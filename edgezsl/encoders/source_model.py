@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
-from edgezsl.errors import ModelError
+from edgezsl.errors import ModelError, printable
 from edgezsl.manifest import Licence
 
 if TYPE_CHECKING:
@@ -193,5 +193,4 @@ def licence_of_card(folder: Path) -> Licence:
 
 def _value(head: str, word: str) -> str:
     found = re.search(rf"^{word}:[ \t]*(.+)$", head, re.MULTILINE)
-    printable = "".join(letter for letter in found[1] if letter.isprintable()) if found else ""
-    return printable.strip().strip("'\"")
+    return printable(found[1]).strip().strip("'\"") if found else ""

@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from edgezsl.runtime.finding import Finding
-from edgezsl.runtime.packages import CUDA_BINDINGS, ENGINE_PACKAGES, PACKAGES
+from edgezsl.runtime.packages import CUDA_BINDINGS, PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,9 +117,6 @@ def _missing(name: str, extra: str | None, detection: Detection | None, root: Pa
         return Finding(
             called, "broken", "not installed, although edgezsl cannot do without it", "install edgezsl again"
         )
-    engine = "tensorrt" if name == CUDA_BINDINGS else {its: one for one, its in ENGINE_PACKAGES.items()}.get(name)
-    if engine and detection and engine not in detection.profile.engines:
-        return Finding(called, "missing", "not installed; this board's profile does not use it")
     hint: str | None = f"run: pip install 'edgezsl[{extra}]'"
     if detection and detection.l4t and name in _OF_THE_BOARD:
         apt = _OF_THE_BOARD[name][0]

@@ -22,8 +22,7 @@ def read_text(path: Path, *, max_bytes: int = _LONGEST_VALUE) -> str:
         path: The file.
         max_bytes: As much of it as is read.
     """
-    # A sensor that sleeps answers "try again": an empty text here.
-    text = (read_head(path, max_bytes=max_bytes) or b"").decode("utf-8", "replace")
+    text = read_head(path, max_bytes=max_bytes).decode("utf-8", "replace")
     return printable(text, keep="\n\t").strip()
 
 

@@ -1,9 +1,36 @@
-"""A corpus of defects: each changes a quantized graph so that TensorRT refuses it, and returns the node at fault, or None."""
+"""A sound encoder, in float and quantized, and a corpus of defects.
+
+Each defect changes the quantized graph so that TensorRT refuses it, and returns the node at fault, or None.
+"""
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+
+from edgezsl.compile.quantize import collect_histograms, quantized_graph
+from edgezsl.encoders.graph import portable_encoder
+from tests.factories import CONV_SIDE, conv_encoder, conv_facts
+
+FRAME = np.random.RandomState(0).rand(1, 3, CONV_SIDE, CONV_SIDE).astype(np.float32)
+
+
+@functools.cache
+def float_encoder():
+    """Return a convolutional encoder as the export writes it."""
+    facts = conv_facts()
+    return portable_encoder(conv_encoder(), facts.contract, facts.space, "image_encoder.onnx")
+
+
+@functools.cache
+def quantized_encoder():
+    """Return the same in INT8, as the export writes it."""
+    histograms = {}
+    list(collect_histograms(float_encoder(), [FRAME], histograms))
+    ranges = {name: one.range("minmax", 100) for name, one in histograms.items()}
+    return quantized_graph(float_encoder(), ranges, ())
 
 
 def named(model, name):

@@ -12,21 +12,18 @@ from edgezsl.compile.rules import faults
 from edgezsl.compile.tensorrt_rows import ROWS
 from edgezsl.encoders.graph import load_graph, portable_encoder
 from edgezsl.encoders.model import IMAGE_ENCODER, Model
-from edgezsl.encoders.open_clip_models import source_from_open_clip
 from edgezsl.errors import InputError, ModelError
 from edgezsl.evaluate.bench import open_subjects
 from edgezsl.manifest import Batch
 from edgezsl.runtime.engine import open_engine
 from edgezsl.runtime.onnx_engine import OnnxGraph
-from tests.encoders.sources import clip_tokenizer, preprocessing, small_clip
+from tests.encoders.sources import small_clip_source
 from tests.factories import graph_bytes
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    source = source_from_open_clip(
-        small_clip(layers=4), name="small", preprocess=preprocessing(), tokenizer=clip_tokenizer()
-    )
+    source = small_clip_source(layers=4)
     return Model.from_modules(tmp_path_factory.mktemp("dynamic") / "model", source, opset=17)
 
 

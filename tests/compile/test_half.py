@@ -15,11 +15,10 @@ from edgezsl.compile.rules import faults
 from edgezsl.compile.tensorrt_rows import ROWS
 from edgezsl.encoders.graph import load_graph, portable_encoder
 from edgezsl.encoders.model import Model
-from edgezsl.encoders.open_clip_models import source_from_open_clip
 from edgezsl.manifest import Batch
 from edgezsl.runtime.engine import open_engine
 from edgezsl.runtime.onnx_engine import OnnxGraph
-from tests.encoders.sources import clip_tokenizer, preprocessing, small_clip
+from tests.encoders.sources import small_clip_source
 from tests.factories import conv_encoder, conv_facts, graph_bytes, with_loud_channel
 
 FRAMES = 2 * np.random.RandomState(0).rand(8, 1, 3, 4, 4).repeat(8, axis=3).repeat(8, axis=4).astype(np.float32) - 1
@@ -191,9 +190,7 @@ def test_magnitudes_are_those_of_every_tensor(value):
 
 def test_a_vision_transformer_for_any_number_of_frames_is_exported_and_run(tmp_path):
     """ONNX Runtime's transformer to its own layout died of it, and the process with it."""
-    source = source_from_open_clip(
-        small_clip(layers=2), name="small", preprocess=preprocessing(), tokenizer=clip_tokenizer()
-    )
+    source = small_clip_source(layers=2)
     model = Model.from_modules(tmp_path / "model", source, opset=17)
     settings = ExportSettings(model.folder, tmp_path / "bundle", precision="fp16", batch=Batch(1, 1, 2))
     *_, result = export(settings)

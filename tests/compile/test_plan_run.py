@@ -18,22 +18,18 @@ import pytest
 from edgezsl.bundle import GOLDEN, Bundle, GoldenSet
 from edgezsl.compile.plan_check import PlanCheck, check_plans
 from edgezsl.compile.plan_run import Compiled, CompileSettings, PlanTools, compile_bundle
-from edgezsl.compile.quantize import collect_histograms, quantized_graph
 from edgezsl.compile.rules import RULES_VERSION
 from edgezsl.compile.tensorrt_build import BuiltPlan
 from edgezsl.compile.tensorrt_rows import ROWS
-from edgezsl.encoders.graph import portable_encoder
 from edgezsl.errors import EngineError, InputError, MissingExtraError
 from edgezsl.evaluate.progress import Progress
 from edgezsl.runtime.engine import FunctionEngine
 from edgezsl.runtime.onnx_engine import OnnxGraph
 from edgezsl.runtime.plan_record import Machine
 from edgezsl.runtime.plans import PlanStore
-from tests.compile.graph_defects import DEFECTS
+from tests.compile.graph_defects import DEFECTS, float_encoder, quantized_encoder
 from tests.factories import (
     CONV_DIM,
-    CONV_SIDE,
-    conv_encoder,
     conv_facts,
     golden_frames,
     small_manifest,
@@ -309,14 +305,9 @@ def test_the_result_is_an_object_for_programs(bundle, tmp_path):
 # --- what the rules say, where nothing is built ---
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def quantized():
-    """An INT8 encoder as the export writes it."""
-    facts, histograms = conv_facts(), {}
-    encoder = portable_encoder(conv_encoder(), facts.contract, facts.space, "image_encoder.onnx")
-    frame = np.random.RandomState(0).rand(1, 3, CONV_SIDE, CONV_SIDE).astype(np.float32)
-    list(collect_histograms(encoder, [frame], histograms))
-    return quantized_graph(encoder, {name: one.range("minmax", 100) for name, one in histograms.items()}, ())
+    return quantized_encoder()
 
 
 def conv_bundle(folder, encoders, **changes):
@@ -340,9 +331,7 @@ def checked(bundle, asked="auto"):
 
 
 def test_graphs_that_keep_the_rules_are_said_to(tmp_path, quantized):
-    facts = conv_facts()
-    encoder = portable_encoder(conv_encoder(), facts.contract, facts.space, "image_encoder.onnx")
-    check, steps = checked(conv_bundle(tmp_path / "b", {"int8": quantized, "fp32": encoder}))
+    check, steps = checked(conv_bundle(tmp_path / "b", {"int8": quantized, "fp32": float_encoder()}))
     assert check.verdicts == {precision: dict.fromkeys(VERSIONS, KEPT) for precision in ("int8", "fp32")}
     assert (check.judged, check.refusals, check.source) == (True, (), "the graphs, judged now")
     assert [step.step for step in steps] == ["judging the int8 encoder", "judging the fp32 encoder"]

@@ -8,28 +8,29 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
 
-from edgezsl.compile.quantize import collect_histograms, quantized_graph
 from edgezsl.compile.rules import RULES_VERSION, Fault, faults, verdicts
 from edgezsl.compile.tensorrt_rows import ROWS
-from edgezsl.encoders.graph import load_graph, portable_encoder
-from tests.compile.graph_defects import DEFECTS, operator_of_a_later_version
-from tests.factories import CONV_DIM, CONV_SIDE, conv_encoder, conv_facts, graph_bytes
+from edgezsl.encoders.graph import load_graph
+from tests.compile.graph_defects import (
+    DEFECTS,
+    FRAME,
+    float_encoder,
+    operator_of_a_later_version,
+    quantized_encoder,
+)
+from tests.factories import CONV_DIM, CONV_SIDE, graph_bytes
 
 ROW = ROWS[0]
-FRAME = np.random.RandomState(0).rand(1, 3, CONV_SIDE, CONV_SIDE).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def encoder():
-    facts = conv_facts()
-    return portable_encoder(conv_encoder(), facts.contract, facts.space, "image_encoder.onnx")
+    return float_encoder()
 
 
-@pytest.fixture(scope="module")
-def quantized(encoder):
-    histograms = {}
-    list(collect_histograms(encoder, [FRAME], histograms))
-    return quantized_graph(encoder, {name: one.range("minmax", 100) for name, one in histograms.items()}, ())
+@pytest.fixture
+def quantized():
+    return quantized_encoder()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.version)

@@ -27,6 +27,7 @@ from tests.encoders.sources import (
     mobile_clip_source,
     preprocessing,
     small_clip,
+    small_clip_source,
     small_siglip_source,
     tiny_clip_source,
 )
@@ -42,7 +43,7 @@ def pictures():
 
 @pytest.fixture(scope="module")
 def source():
-    return source_from_open_clip(small_clip(), name="small", preprocess=preprocessing(), tokenizer=clip_tokenizer())
+    return small_clip_source()
 
 
 @pytest.fixture(scope="module")

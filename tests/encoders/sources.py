@@ -43,6 +43,13 @@ def small_clip(*, side=SIDE, layers=2, width=64, patch=8, text=None, vision=None
     return open_clip.model.CLIP(embed_dim=32, vision_cfg=vision, text_cfg=texts)
 
 
+def small_clip_source(*, layers=2):
+    """Return a small CLIP as a source, with CLIP's own tokenizer."""
+    return source_from_open_clip(
+        small_clip(layers=layers), name="small", preprocess=preprocessing(), tokenizer=clip_tokenizer()
+    )
+
+
 def tiny_clip():
     """Return TinyCLIP ViT 8M/16, its architecture whole (Wu et al., "TinyCLIP", 2023)."""
     texts = {"context_length": 77, "vocab_size": 49408, "width": 256, "heads": 4, "layers": 3}

@@ -180,9 +180,11 @@ def test_an_absent_package_names_the_extra_that_brings_it(tmp_path):
     assert "python3-opencv" in package_finding("cv2", ABSENT, jetson(tmp_path)).hint
 
 
-def test_a_package_that_the_board_does_not_use_may_be_absent(tmp_path):
-    finding = package_finding("openvino", ABSENT, jetson(tmp_path))
-    assert (finding.state, finding.hint) == ("missing", None)
+def test_what_is_missing_and_not_for_the_board_is_unused_and_there_is_nothing_to_do_about_it(tmp_path):
+    report = examine(a_board(tmp_path, "Raspberry Pi 5 Model B Rev 1.0", None), machine="aarch64")
+    for name in ("tensorrt", "cuda-bindings", "tensorrt plan", "engine tensorrt"):
+        finding = found(report.findings, name)
+        assert (finding.state, finding.hint) == ("unused", None), finding
 
 
 @pytest.mark.parametrize(

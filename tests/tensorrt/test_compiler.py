@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx
 import pytest
 
 from edgezsl.bundle import Bundle
 from edgezsl.compile.draft import make_draft
-from edgezsl.compile.quantize import collect_histograms, quantized_graph
 from edgezsl.compile.recipe import load_recipe
 from edgezsl.compile.rules import verdicts
-from edgezsl.encoders.graph import portable_encoder
 from edgezsl.encoders.model import Model
-from edgezsl.encoders.open_clip_models import source_from_open_clip
 from edgezsl.errors import EngineError, ModelError
 from edgezsl.manifest import Batch
 from edgezsl.runtime.onnx_engine import OnnxGraph
-from tests.compile.graph_defects import DEFECTS, integer_bias
-from tests.encoders.sources import clip_tokenizer, preprocessing, small_clip
-from tests.factories import CONV_SIDE, conv_encoder, conv_facts, finished
+from tests.compile.graph_defects import DEFECTS, FRAME, float_encoder, integer_bias, quantized_encoder
+from tests.encoders.sources import small_clip_source
+from tests.factories import CONV_SIDE, finished
 from tests.tensorrt.compiler import Order, built, bundle_orders
 from tests.tensorrt.graph_mutants import mutants
 
@@ -38,20 +34,9 @@ STRICTER = {
 }
 
 
-FRAME = np.random.RandomState(0).rand(1, 3, CONV_SIDE, CONV_SIDE).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def encoder():
-    facts = conv_facts()
-    return portable_encoder(conv_encoder(), facts.contract, facts.space, "image_encoder.onnx")
-
-
-@pytest.fixture(scope="module")
-def quantized(encoder):
-    histograms = {}
-    list(collect_histograms(encoder, [FRAME], histograms))
-    return quantized_graph(encoder, {name: one.range("minmax", 100) for name, one in histograms.items()}, ())
+@pytest.fixture
+def quantized():
+    return quantized_encoder()
 
 
 def order(folder, data, **changes):
@@ -66,9 +51,7 @@ def test_the_model_that_comes_with_edgezsl_is_built():
 
 
 def test_a_vision_transformer_in_each_precision_is_built_for_any_number_of_frames(tmp_path):
-    source = source_from_open_clip(
-        small_clip(layers=2), name="small", preprocess=preprocessing(), tokenizer=clip_tokenizer()
-    )
+    source = small_clip_source(layers=2)
     model = Model.from_modules(tmp_path / "model", source, opset=17)
     precisions = ("fp32", "fp16", "int8", "int8_fp16")
     sizes = Batch(1, 2, 4)
@@ -104,10 +87,10 @@ def runs_in_onnx_runtime(data):
         return False
 
 
-def test_whatever_our_rules_and_onnx_runtime_take_is_built(tmp_path, encoder, quantized):
+def test_whatever_our_rules_and_onnx_runtime_take_is_built(tmp_path, quantized):
     """As every export does: it keeps the rules, and ONNX Runtime has proved it."""
     orders, changes = [], []
-    for number, (change, data) in enumerate(mutants((encoder, quantized), seed=0, count=300)):
+    for number, (change, data) in enumerate(mutants((float_encoder(), quantized), seed=0, count=300)):
         if not refused_by_our_rules(data) and runs_in_onnx_runtime(data):
             folder = tmp_path / str(number)
             folder.mkdir()
